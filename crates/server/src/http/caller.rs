@@ -1,0 +1,49 @@
+//! Who calls over HTTP: the bearer token, and whether it is an administrator's.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+
+use super::Problem;
+use crate::Realtime;
+use crate::auth::{Identity, TokenError};
+
+/// The token of `Authorization: Bearer`; another scheme counts as absent.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?;
+    let bytes = value.as_bytes();
+    let (scheme, _) = bytes.split_at_checked(7)?;
+    if !scheme.eq_ignore_ascii_case(b"bearer ") {
+        return None;
+    }
+    // What is not text can't be a token, but it was offered as one.
+    Some(value.to_str().map_or("", |text| text[7..].trim()))
+}
+
+/// A caller with a good token.
+pub(super) struct Caller(pub(super) Identity);
+
+/// A caller whose token has the admin role.
+pub(super) struct Admin(pub(super) Identity);
+
+impl FromRequestParts<Realtime> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, realtime: &Realtime) -> Result<Self, Problem> {
+        let token = bearer(&parts.headers).ok_or(TokenError::Missing)?;
+        Ok(Self(realtime.authenticate_connection(token)?))
+    }
+}
+
+impl FromRequestParts<Realtime> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, realtime: &Realtime) -> Result<Self, Problem> {
+        let Caller(identity) = Caller::from_request_parts(parts, realtime).await?;
+        if identity.admin {
+            return Ok(Self(identity));
+        }
+        let detail = "this call needs a token with the admin role";
+        Err(Problem::new(StatusCode::FORBIDDEN, "FORBIDDEN", detail))
+    }
+}

@@ -1,0 +1,267 @@
+//! The WebSocket handshake (RFC 6455 §4.2): `GET /ws/realtime`, `GET /ws/sync`, the echo.
+//!
+//! Decides who comes in, answers 101, and hands the raw socket to a worker. A refusal is an HTTP
+//! answer and an error in the log, with the reason and never the token.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use draftwire_websocket::{accept_key, is_valid_key};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::caller::bearer;
+use super::position::Query;
+use super::{PROGRESS_PATH, Problem, REALTIME_PATH};
+use crate::Realtime;
+use crate::admission::Seat;
+use crate::auth::{Identity, TokenError};
+use crate::session::{Endpoint, Hello};
+use crate::worker::Socket;
+
+/// The subprotocol's name.
+const SUBPROTOCOL: &str = "draftwire.v1";
+/// What stands before a token in `Sec-WebSocket-Protocol`.
+const SUBPROTOCOL_BEARER: &str = "draftwire.bearer.";
+
+pub(super) fn realtime(realtime: Realtime) -> Router {
+    Router::new()
+        .route(REALTIME_PATH, any(|state, request| enter(state, request, Endpoint::Realtime)))
+        .with_state(realtime)
+}
+
+pub(super) fn progress(realtime: Realtime) -> Router {
+    Router::new()
+        .route(PROGRESS_PATH, any(|state, request| enter(state, request, Endpoint::Progress)))
+        .with_state(realtime)
+}
+
+pub(super) fn echo(realtime: Realtime) -> Router {
+    let echo = |state, request| enter(state, request, Endpoint::Echo);
+    Router::new().fallback(any(echo)).with_state(realtime)
+}
+
+/// Somebody who may come in.
+struct Guest {
+    hello: Hello,
+    seat: Option<Seat>,
+    accept: String,
+    subprotocol: bool,
+}
+
+async fn enter(
+    State(realtime): State<Realtime>,
+    mut request: Request,
+    endpoint: Endpoint,
+) -> Response {
+    let path = request.uri().path().to_owned();
+    match admit(&realtime, &request, endpoint) {
+        Ok(guest) => switch(realtime, guest, hyper::upgrade::on(&mut request)),
+        Err(problem) => {
+            realtime.counters().rejected_connections.increment();
+            tracing::error!(
+                path,
+                status = problem.status().as_u16(),
+                code = problem.code(),
+                reason = problem.detail(),
+                "connection rejected"
+            );
+            problem.into_response()
+        }
+    }
+}
+
+fn admit(realtime: &Realtime, request: &Request, endpoint: Endpoint) -> Result<Guest, Problem> {
+    let headers = request.headers();
+    let accept = check_upgrade(request)?;
+    let offer = Offer::of(headers)?;
+    if endpoint == Endpoint::Echo {
+        let hello = hello(endpoint, None, &Query::of(None)?)?;
+        return Ok(Guest { hello, seat: None, accept, subprotocol: offer.subprotocol });
+    }
+    let query = Query::of(request.uri().query())?;
+    let identity = identify(realtime, headers, &offer, &query, endpoint)?;
+    let hello = hello(endpoint, identity, &query)?;
+    check_origin(realtime, headers, request.uri())?;
+    if !realtime.is_ready() {
+        let detail = if realtime.is_draining() {
+            "the server is about to restart"
+        } else {
+            "the store is not ready"
+        };
+        return Err(Problem::unavailable(detail, realtime.settings().retry_after));
+    }
+    let user = hello.identity.as_ref().map_or_else(|| "".into(), |who| Arc::clone(&who.user));
+    let seat = realtime.admission().enter(&user).map_err(|detail| {
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_CONNECTIONS", detail)
+            .after(realtime.settings().retry_after)
+    })?;
+    Ok(Guest { hello, seat: Some(seat), accept, subprotocol: offer.subprotocol })
+}
+
+/// Checks what RFC 6455 §4.2.1 asks of the request; returns the answer to its key.
+fn check_upgrade(request: &Request) -> Result<String, Problem> {
+    let headers = request.headers();
+    let asks = request.method() == Method::GET
+        && request.version() == Version::HTTP_11
+        && names(headers, header::UPGRADE, "websocket")
+        && names(headers, header::CONNECTION, "upgrade");
+    if !asks {
+        let detail = "this path speaks WebSocket: connect with a WebSocket client (GET, HTTP/1.1, \
+                      Connection: Upgrade, Upgrade: websocket)";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "NOT_AN_UPGRADE", detail));
+    }
+    if single(headers, header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        let detail = "only WebSocket version 13 (RFC 6455) is spoken here";
+        return Err(Problem::new(StatusCode::UPGRADE_REQUIRED, "WEBSOCKET_VERSION", detail));
+    }
+    let key = single(headers, header::SEC_WEBSOCKET_KEY).filter(|key| is_valid_key(key));
+    key.map(accept_key).ok_or_else(|| {
+        let detail = "Sec-WebSocket-Key must stand once and be 16 bytes in base64";
+        Problem::new(StatusCode::BAD_REQUEST, "BAD_KEY", detail)
+    })
+}
+
+/// True where a header's list holds `token`, whatever its case.
+fn names(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    let mut tokens = values.flat_map(|value| value.split(','));
+    tokens.any(|one| one.trim().eq_ignore_ascii_case(token))
+}
+
+/// The value of a header that stands exactly once.
+fn single(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    let mut values = headers.get_all(name).into_iter();
+    let value = values.next()?.to_str().ok()?.trim();
+    values.next().is_none().then_some(value)
+}
+
+/// What a client offers in `Sec-WebSocket-Protocol`.
+struct Offer<'a> {
+    subprotocol: bool,
+    bearer: Option<&'a str>,
+}
+
+impl<'a> Offer<'a> {
+    fn of(headers: &'a HeaderMap) -> Result<Self, Problem> {
+        let mut offer = Self { subprotocol: false, bearer: None };
+        let values = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
+        let values = values.filter_map(|value| value.to_str().ok());
+        for one in values.flat_map(|value| value.split(',')).map(str::trim) {
+            if one == SUBPROTOCOL {
+                offer.subprotocol = true;
+            } else if let Some(token) = one.strip_prefix(SUBPROTOCOL_BEARER)
+                && offer.bearer.replace(token).is_some()
+            {
+                return Err(Problem::invalid("Sec-WebSocket-Protocol holds two tokens"));
+            }
+        }
+        if offer.bearer.is_some() && !offer.subprotocol {
+            return Err(Problem::invalid(
+                "Sec-WebSocket-Protocol must offer draftwire.v1 beside the token",
+            ));
+        }
+        Ok(offer)
+    }
+}
+
+/// The token is taken from the first place where there is one.
+fn identify(
+    realtime: &Realtime,
+    headers: &HeaderMap,
+    offer: &Offer<'_>,
+    query: &Query<'_>,
+    endpoint: Endpoint,
+) -> Result<Option<Identity>, Problem> {
+    let token = bearer(headers).or(offer.bearer).or_else(|| query.get("token"));
+    match token {
+        Some(token) => Ok(Some(realtime.authenticate_connection(token)?)),
+        None if endpoint == Endpoint::Progress && realtime.settings().progress_anonymous => {
+            Ok(None)
+        }
+        None => Err(TokenError::Missing.into()),
+    }
+}
+
+fn hello(
+    endpoint: Endpoint,
+    identity: Option<Identity>,
+    query: &Query<'_>,
+) -> Result<Hello, Problem> {
+    let connection_id: Arc<str> = uuid::Uuid::now_v7().to_string().into();
+    let client_id = query.client_id()?;
+    Ok(Hello {
+        endpoint,
+        identity,
+        named: client_id.is_some(),
+        client_id: client_id.unwrap_or_else(|| Arc::clone(&connection_id)),
+        connection_id,
+        position: query.position()?,
+        live: query.live()?,
+    })
+}
+
+/// Where the request was sent to, as the client wrote it.
+pub(super) fn host_of<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    host.or_else(|| uri.authority().map(|authority| authority.as_str()))
+}
+
+fn check_origin(realtime: &Realtime, headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
+    let mut origins = headers.get_all(header::ORIGIN).into_iter();
+    let Some(origin) = origins.next() else { return Ok(()) };
+    let origin = origin.to_str().ok().filter(|_| origins.next().is_none());
+    let host = host_of(headers, uri);
+    if origin.is_some_and(|origin| realtime.settings().origins.allows(origin, host)) {
+        return Ok(());
+    }
+    let detail = "pages of this origin may not connect: start the server with --allow-origin";
+    Err(Problem::new(StatusCode::FORBIDDEN, "ORIGIN", detail))
+}
+
+/// Answers 101 and, when the connection has switched, hands its socket over.
+fn switch(realtime: Realtime, guest: Guest, upgrade: OnUpgrade) -> Response {
+    let Guest { hello, seat, accept, subprotocol } = guest;
+    tokio::spawn(async move {
+        match upgrade.await {
+            Ok(upgraded) => match take_socket(upgraded) {
+                Ok((socket, leftover)) => {
+                    realtime.register_connection(socket, leftover, hello, seat);
+                }
+                Err(error) => tracing::error!(%error, "a connection could not be taken over"),
+            },
+            Err(error) => tracing::debug!(%error, "a connection ended before it had switched"),
+        }
+    });
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    if let Ok(accept) = HeaderValue::from_str(&accept) {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    if subprotocol {
+        let subprotocol = HeaderValue::from_static(SUBPROTOCOL);
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    }
+    response
+}
+
+/// The raw TCP socket where there is one; anything else is bridged.
+fn take_socket(upgraded: Upgraded) -> std::io::Result<(Socket, Vec<u8>)> {
+    use hyper_util::server::conn::auto::upgrade::downcast;
+    match downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => {
+            let socket = Socket::from_tokio(parts.io.into_inner())?;
+            Ok((socket, parts.read_buf.to_vec()))
+        }
+        Err(upgraded) => Ok((Socket::bridge(TokioIo::new(upgraded))?, Vec::new())),
+    }
+}

@@ -1,0 +1,508 @@
+//! The server as a value: one handle, cheap to clone, for everything an application does with it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use draftwire_protocol::CloseCode;
+use draftwire_store::sqlite::SqliteOptions;
+use draftwire_store::{Answer, Revocation, SqliteStore, Store, StoreLimits, Submission};
+use tokio::sync::oneshot;
+
+use crate::admission::{Admission, Seat};
+use crate::auth::{Gate, Identity, Revocations, TokenError, Verifier};
+use crate::clock;
+use crate::committer::{Committer, Pending, Reply, unavailable};
+use crate::delivery::Delivery;
+use crate::message::WebSocketMessage;
+use crate::progress::ProgressJobs;
+use crate::reads::{Memory, Reads};
+use crate::recovery::Recoveries;
+use crate::session::{Desk, Endpoint, Hello};
+use crate::settings::Settings;
+use crate::stats::{ConnectionStats, Stats};
+use crate::storage::{OpenStore, Storage};
+use crate::worker::{Audience, ConnectionInfo, Job, Newcomer, Socket, Which, Worker};
+
+/// The real-time server: who is connected, what is published to them, what they ask.
+///
+/// A clone costs one reference count. When the last one is dropped, every connection is cut and
+/// the threads end; [`Realtime::shutdown`] does the same with a goodbye.
+#[derive(Clone)]
+pub struct Realtime {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    desk: Arc<Desk>,
+    workers: Workers,
+    store: Option<StoreSide>,
+    progress: Arc<ProgressJobs>,
+    admission: Arc<Admission>,
+    draining: AtomicBool,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What there is only with a store.
+struct StoreSide {
+    committer: Arc<Committer>,
+    reads: Arc<Reads>,
+}
+
+type Workers = Vec<Arc<Worker>>;
+
+/// Too much waits to be sent already: publish again later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overloaded;
+
+impl std::fmt::Display for Overloaded {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("too many frames wait to be sent")
+    }
+}
+
+impl std::error::Error for Overloaded {}
+
+/// Puts a [`Realtime`] together.
+pub struct Builder {
+    settings: Settings,
+    verifier: Arc<dyn Verifier>,
+    open: Option<OpenStore>,
+}
+
+impl Builder {
+    /// Keeps documents in a folder, with the embedded store.
+    pub fn sqlite(self, folder: impl Into<std::path::PathBuf>) -> Self {
+        let limits = StoreLimits {
+            document_bytes_max: self.settings.limits.document_bytes,
+            device_answers_kept: self.settings.limits.in_flight,
+            ..StoreLimits::default()
+        };
+        self.sqlite_with(folder, limits)
+    }
+
+    /// The same, with other quotas.
+    pub fn sqlite_with(self, folder: impl Into<std::path::PathBuf>, limits: StoreLimits) -> Self {
+        let folder = folder.into();
+        self.store(Box::new(move |check| {
+            let options = SqliteOptions { folder: folder.clone(), limits: limits.clone(), check };
+            Ok(Arc::new(SqliteStore::open(&options)?) as Arc<dyn Store>)
+        }))
+    }
+
+    /// Keeps documents in any store. Without one the server is a relay.
+    pub fn store(mut self, open: OpenStore) -> Self {
+        self.open = Some(open);
+        self
+    }
+
+    /// Starts the threads. Must be called inside a tokio runtime, which then also reads what
+    /// connections have missed.
+    pub fn start(self) -> Result<Realtime, String> {
+        self.settings.check()?;
+        let Self { settings, verifier, open } = self;
+        let stats = Arc::new(Stats::default());
+        let gate = Gate::new(verifier);
+        let committer = open.as_ref().map(|_| Committer::new(&settings, Arc::clone(&stats)));
+        let desk = Arc::new(Desk { settings, gate, committer: committer.clone(), stats });
+        let known: Arc<OnceLock<Vec<Weak<Worker>>>> = Arc::default();
+        let mut threads = Vec::new();
+        let store = match (open, committer) {
+            (Some(open), Some(committer)) => {
+                Some(start_store(open, committer, &desk, &known, &mut threads))
+            }
+            _ => {
+                tracing::info!(relay = true, "{INITIALIZED}");
+                None
+            }
+        };
+        let progress = Arc::new(ProgressJobs::new(&desk.settings));
+        let recoveries =
+            Recoveries::new(Arc::clone(&desk), store.as_ref().map(|side| Arc::clone(&side.reads)));
+        let workers = start_workers(&desk, &progress, &recoveries, &mut threads)?;
+        recoveries.set_workers(&workers);
+        let weak = workers.iter().map(Arc::downgrade).collect();
+        if known.set(weak).is_err() {
+            return Err("the workers were made known twice".into());
+        }
+        let inner = Inner {
+            admission: Admission::new(&desk.settings),
+            desk,
+            workers,
+            store,
+            progress,
+            draining: AtomicBool::new(false),
+            threads: Mutex::new(threads),
+        };
+        Ok(Realtime { inner: Arc::new(inner) })
+    }
+}
+
+fn start_workers(
+    desk: &Arc<Desk>,
+    progress: &Arc<ProgressJobs>,
+    recoveries: &Arc<Recoveries>,
+    threads: &mut Vec<JoinHandle<()>>,
+) -> Result<Workers, String> {
+    let mut workers = Workers::new();
+    for index in 0..desk.settings.workers {
+        let index = u16::try_from(index).map_err(|_| "at most 65,535 workers".to_owned())?;
+        let recoveries = Arc::clone(recoveries);
+        let start_recovery = Box::new(move |ask| recoveries.start(ask));
+        let (worker, thread) =
+            Worker::start(index, Arc::clone(desk), Arc::clone(progress), start_recovery)
+                .map_err(|error| format!("a worker can't be started: {error}"))?;
+        workers.push(worker);
+        threads.push(thread);
+    }
+    Ok(workers)
+}
+
+fn start_store(
+    open: OpenStore,
+    committer: Arc<Committer>,
+    desk: &Arc<Desk>,
+    workers: &Arc<OnceLock<Vec<Weak<Worker>>>>,
+    threads: &mut Vec<JoinHandle<()>>,
+) -> StoreSide {
+    let revocations = Arc::clone(&desk.gate.revocations);
+    let load = Box::new(move |store: &dyn Store| {
+        for (user, revocation) in store.revocations()? {
+            revocations.add(&user, &revocation);
+        }
+        tracing::info!("{INITIALIZED}");
+        Ok(())
+    });
+    let (storage, thread) = Storage::start(open, load);
+    threads.push(thread);
+    let to_workers = Arc::clone(workers);
+    let deliver = Box::new(move |deliveries| spread(&to_workers, deliveries));
+    let close_all = |workers: &Arc<OnceLock<Vec<Weak<Worker>>>>| {
+        let workers = Arc::clone(workers);
+        // What was committed at the moment of the failure may not have been delivered: every
+        // device recovers from its position.
+        Box::new(move || {
+            for worker in workers.get().into_iter().flatten().filter_map(Weak::upgrade) {
+                worker.push(Job::CloseAll(CloseCode::Internal));
+            }
+        })
+    };
+    threads.push(committer.start(Arc::clone(&storage), deliver, close_all(workers)));
+    let reads =
+        Reads::new(storage, Memory::new(desk.settings.recovery_bytes_max), close_all(workers));
+    StoreSide { committer, reads }
+}
+
+/// Hands each worker its share of a commit's deliveries, in commit order.
+fn spread(workers: &OnceLock<Vec<Weak<Worker>>>, deliveries: Vec<Delivery>) {
+    let Some(workers) = workers.get() else { return };
+    let mut shares: Vec<Vec<Delivery>> = workers.iter().map(|_| Vec::new()).collect();
+    for delivery in deliveries {
+        let worker = match &delivery {
+            Delivery::Event { user, .. } => worker_of(user, workers.len()),
+            Delivery::Answer { connection, .. } => usize::from(connection.worker),
+        };
+        shares[worker].push(delivery);
+    }
+    for (worker, share) in workers.iter().zip(shares) {
+        if let Some(worker) = worker.upgrade().filter(|_| !share.is_empty()) {
+            worker.push(Job::Deliver(share));
+        }
+    }
+}
+
+/// All of a user's connections live with one worker.
+fn worker_of(user: &str, workers: usize) -> usize {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    user.hash(&mut hasher);
+    (hasher.finish() % workers.max(1) as u64) as usize
+}
+
+impl Realtime {
+    /// Begins with settings and the verifier of tokens.
+    pub fn builder(settings: Settings, verifier: impl Verifier) -> Builder {
+        Builder { settings, verifier: Arc::new(verifier), open: None }
+    }
+
+    /// The settings it runs with.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.desk.settings
+    }
+
+    /// Whose token this is, or why it is not accepted.
+    pub fn authenticate_connection(&self, token: &str) -> Result<Identity, TokenError> {
+        self.inner.desk.gate.admit(token, clock::wall())
+    }
+
+    /// Carries a connection that has passed the WebSocket handshake. `leftover` are bytes that
+    /// came behind it.
+    pub fn register_connection(
+        &self,
+        socket: Socket,
+        leftover: Vec<u8>,
+        hello: Hello,
+        seat: Option<Seat>,
+    ) {
+        let settings = self.settings();
+        let (message_bytes_max, outbox_bytes_max) = match hello.endpoint {
+            Endpoint::Realtime | Endpoint::Progress => {
+                (settings.limits.frame_bytes, settings.outbox_bytes_max)
+            }
+            Endpoint::Echo => (ECHO_MESSAGE_BYTES_MAX, 2 * ECHO_MESSAGE_BYTES_MAX),
+        };
+        let worker = match &hello.identity {
+            Some(identity) => self.worker(&identity.user),
+            // Clients without a user are spread by their connection's name.
+            None => self.worker(&hello.connection_id),
+        };
+        worker.push(Job::Register(Box::new(Newcomer {
+            socket,
+            leftover,
+            hello,
+            seat,
+            message_bytes_max,
+            outbox_bytes_max,
+        })));
+    }
+
+    /// Closes one connection of a user (4502). False where it is not there.
+    pub async fn unregister_connection(&self, user: &str, connection_id: &str) -> bool {
+        let which = Which::Connection(connection_id.to_owned());
+        self.disconnect(user, which, CloseCode::Disconnected).await > 0
+    }
+
+    /// Sends a message to every device of a user. Returns as soon as it is queued.
+    pub fn broadcast(&self, user: &str, message: &WebSocketMessage) -> Result<(), Overloaded> {
+        let audience = Audience::User(user.into());
+        self.publish(Endpoint::Realtime, audience, message, &mut None)
+    }
+
+    /// Sends a message to every device of everybody. Returns as soon as it is queued.
+    pub fn broadcast_to_all(&self, message: &WebSocketMessage) -> Result<(), Overloaded> {
+        self.publish(Endpoint::Realtime, Audience::Everybody, message, &mut None)
+    }
+
+    /// Sends a message and tells how many connections it went to.
+    pub async fn broadcast_counted(
+        &self,
+        endpoint: Endpoint,
+        audience: Audience,
+        message: &WebSocketMessage,
+    ) -> Result<usize, Overloaded> {
+        let mut counts = Some(Vec::new());
+        self.publish(endpoint, audience, message, &mut counts)?;
+        let mut reached = 0;
+        for count in counts.into_iter().flatten() {
+            reached += count.await.unwrap_or(0);
+        }
+        Ok(reached)
+    }
+
+    fn publish(
+        &self,
+        endpoint: Endpoint,
+        audience: Audience,
+        message: &WebSocketMessage,
+        counts: &mut Option<Vec<oneshot::Receiver<usize>>>,
+    ) -> Result<(), Overloaded> {
+        self.publish_frame(endpoint, &audience, &message.to_frame(), counts)
+    }
+
+    pub(crate) fn publish_frame(
+        &self,
+        endpoint: Endpoint,
+        audience: &Audience,
+        frame: &bytes::Bytes,
+        counts: &mut Option<Vec<oneshot::Receiver<usize>>>,
+    ) -> Result<(), Overloaded> {
+        let workers = match audience {
+            Audience::User(user) => std::slice::from_ref(self.worker(user)),
+            Audience::Everybody => &self.inner.workers[..],
+        };
+        for worker in workers {
+            let count = counts.as_mut().map(|counts| {
+                let (count, counted) = oneshot::channel();
+                counts.push(counted);
+                count
+            });
+            let (audience, frame) = (audience.clone(), frame.clone());
+            let job = Job::Publish { endpoint, audience, frame, count };
+            worker.publish(job).map_err(|_| Overloaded)?;
+        }
+        Ok(())
+    }
+
+    /// The two numbers that applications ask for most.
+    pub fn stats(&self) -> ConnectionStats {
+        self.inner.desk.stats.connection_stats()
+    }
+
+    /// All counters.
+    pub fn counters(&self) -> &Stats {
+        &self.inner.desk.stats
+    }
+
+    /// True where connections can be taken: the store is open, and no shutdown has begun.
+    pub fn is_ready(&self) -> bool {
+        let store_ready = self.inner.store.as_ref().is_none_or(|side| side.reads.is_ready());
+        store_ready && !self.is_draining()
+    }
+
+    /// True once a shutdown has begun.
+    pub fn is_draining(&self) -> bool {
+        self.inner.draining.load(Ordering::Acquire)
+    }
+
+    /// True without a store.
+    pub fn is_relay(&self) -> bool {
+        self.inner.store.is_none()
+    }
+
+    /// Applies commands in order and returns an answer for each. In relay mode nothing does.
+    pub async fn submit(&self, submissions: Vec<Submission>) -> Vec<Answer> {
+        let numbers: Vec<_> =
+            submissions.iter().map(|s| s.number.map(|number| number.mutation_id)).collect();
+        let mut answers = Vec::with_capacity(numbers.len());
+        let mut pending = Vec::with_capacity(numbers.len());
+        for submission in submissions {
+            let (reply, answer) = oneshot::channel();
+            answers.push(answer);
+            pending.push(Pending { submission, reply: Reply::Caller(reply), cancelled: None });
+        }
+        if let Some(side) = &self.inner.store {
+            // Commands that find no room are dropped, and their callers then answered below.
+            drop(side.committer.submit(pending));
+        }
+        let mut received = Vec::with_capacity(numbers.len());
+        for (answer, number) in answers.into_iter().zip(numbers) {
+            received.push(answer.await.unwrap_or_else(|_| unavailable(number)));
+        }
+        received
+    }
+
+    pub(crate) fn reads(&self) -> Option<&Arc<Reads>> {
+        self.inner.store.as_ref().map(|side| &side.reads)
+    }
+
+    pub(crate) async fn renew_epoch(&self, user: Arc<str>, lost: String) -> bool {
+        let Some(side) = &self.inner.store else { return false };
+        let renewed = side.committer.renew_epoch(Arc::clone(&user), lost).await;
+        if renewed {
+            self.worker(&user).push(Job::EpochRenewed { user: Arc::clone(&user), except: None });
+        }
+        renewed
+    }
+
+    /// Completes at the user's next event, or when the server shuts down.
+    pub(crate) fn next_event(&self, user: &Arc<str>) -> oneshot::Receiver<()> {
+        let (passed, event) = oneshot::channel();
+        self.worker(user).push(Job::AwaitEvent { user: Arc::clone(user), passed });
+        event
+    }
+
+    /// A user's connections.
+    pub async fn connections(&self, user: &str) -> Vec<ConnectionInfo> {
+        let (connections, listed) = oneshot::channel();
+        self.worker(user).push(Job::List { user: user.into(), connections });
+        listed.await.unwrap_or_default()
+    }
+
+    /// Closes connections of a user and tells how many there were.
+    pub async fn disconnect(&self, user: &str, which: Which, code: CloseCode) -> usize {
+        let (count, counted) = oneshot::channel();
+        self.worker(user).push(Job::Disconnect { user: user.into(), which, code, count });
+        counted.await.unwrap_or(0)
+    }
+
+    /// Makes tokens of a user worthless at once, durably where there is a store, and closes their
+    /// connections (4501). Returns how many.
+    pub async fn revoke(
+        &self,
+        user: &str,
+        revocation: Revocation,
+    ) -> Result<usize, draftwire_store::StoreError> {
+        if let Some(reads) = self.reads() {
+            let (name, kept) = (user.to_owned(), revocation.clone());
+            reads.ask(move |store| store.revoke(&name, &kept)).await?;
+        }
+        self.inner.desk.gate.revocations.add(user, &revocation);
+        let table = Revocations::default();
+        table.add(user, &revocation);
+        let which = Which::Tokens(Box::new(move |identity| table.cover(identity)));
+        Ok(self.disconnect(user, which, CloseCode::TokenRevoked).await)
+    }
+
+    pub(crate) fn progress(&self) -> &ProgressJobs {
+        &self.inner.progress
+    }
+
+    pub(crate) fn admission(&self) -> &Arc<Admission> {
+        &self.inner.admission
+    }
+
+    fn worker(&self, user: &str) -> &Arc<Worker> {
+        &self.inner.workers[worker_of(user, self.inner.workers.len())]
+    }
+
+    /// From now on handshakes are refused; devices are told to come back, and closed when their
+    /// commands are answered.
+    pub fn begin_drain(&self) {
+        if self.inner.draining.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let after = self.settings().reconnect_after.as_millis();
+        let after_ms = u64::try_from(after).unwrap_or(u64::MAX);
+        for worker in &self.inner.workers {
+            worker.push(Job::Drain { after_ms });
+        }
+    }
+
+    /// Ends gracefully: what was taken is answered, every device is told, the store is closed.
+    /// After [`Settings::drain`] what is left is cut. False where something had to be cut.
+    pub async fn shutdown(&self) -> bool {
+        self.begin_drain();
+        let stats = &self.inner.desk.stats;
+        let open = || stats.connections.get() + stats.progress_connections.get();
+        let emptied = async {
+            while open() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let graceful = tokio::time::timeout(self.settings().drain, emptied).await.is_ok();
+        let threads = self.inner.stop();
+        // Joining waits for the last commit.
+        let joined = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                drop(thread.join());
+            }
+        });
+        drop(joined.await);
+        graceful
+    }
+}
+
+/// What the log says when connections can be taken.
+const INITIALIZED: &str = "WebSocket server initialized on /ws/realtime";
+
+/// Largest message of the conformance listener.
+const ECHO_MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+impl Inner {
+    fn stop(&self) -> Vec<JoinHandle<()>> {
+        if let Some(side) = &self.store {
+            side.committer.stop();
+        }
+        for worker in &self.workers {
+            worker.push(Job::Stop);
+        }
+        std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        drop(self.stop());
+    }
+}

@@ -1,0 +1,164 @@
+//! What a client's frame leads to: a command for the store, an answer at once, or an error.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use draftwire_protocol::code::{ErrorCode, RejectionCode};
+use draftwire_protocol::command::Token;
+use draftwire_protocol::kind::names;
+use draftwire_protocol::reply::{self, Outcome, Rejection, frame};
+use draftwire_protocol::{ClientFrame, CloseCode, Command, Numbered};
+use draftwire_store::{Author, Submission};
+
+use super::{Desk, Endpoint, Session};
+use crate::clock::Now;
+use crate::committer::{Pending, Reply, unavailable};
+use crate::delivery::{ConnectionKey, text_frame};
+use crate::outbox::Outbox;
+
+impl Session {
+    /// A text message has arrived.
+    pub fn text(
+        &mut self,
+        text: &str,
+        key: ConnectionKey,
+        outbox: &mut Outbox,
+        desk: &Desk,
+        now: Now,
+    ) {
+        desk.stats.messages_in.increment();
+        if self.endpoint == Endpoint::Echo {
+            outbox.push(text_frame(text));
+            return;
+        }
+        match ClientFrame::decode(text) {
+            Ok(ClientFrame::Ping { number }) => {
+                outbox.push(text_frame(&reply::pong(now.wall)));
+                self.use_up(number, key, outbox, desk, now);
+            }
+            Ok(ClientFrame::Auth { number, token }) => {
+                self.authenticate(token, outbox, desk, now);
+                self.use_up(number, key, outbox, desk, now);
+            }
+            // The server only sends on /ws/sync; what an older client says there is not answered.
+            _ if self.endpoint == Endpoint::Progress => {}
+            Ok(ClientFrame::Command { number, command }) => {
+                self.command(number, command, key, outbox, desk, now);
+            }
+            Err(error) => push_error(outbox, error.code, &error.message, now),
+        }
+    }
+
+    /// A binary message has arrived.
+    pub fn binary(&mut self, bytes: &[u8], outbox: &mut Outbox, desk: &Desk, now: Now) {
+        desk.stats.messages_in.increment();
+        match self.endpoint {
+            Endpoint::Echo => outbox.push(draftwire_websocket::encode::binary(bytes).into()),
+            Endpoint::Realtime | Endpoint::Progress => {
+                self.close(CloseCode::Unsupported, outbox, desk, now.steady);
+            }
+        }
+    }
+
+    /// `AUTH` and `PING` take no number; one that carries a number all the same uses it up, so
+    /// that the device's count stays without gaps.
+    fn use_up(
+        &mut self,
+        number: Option<Numbered>,
+        key: ConnectionKey,
+        outbox: &mut Outbox,
+        desk: &Desk,
+        now: Now,
+    ) {
+        if number.is_some() && self.endpoint == Endpoint::Realtime {
+            self.command(number, Command::Skip, key, outbox, desk, now);
+        }
+    }
+
+    fn command(
+        &mut self,
+        number: Option<Numbered>,
+        command: Command,
+        key: ConnectionKey,
+        outbox: &mut Outbox,
+        desk: &Desk,
+        now: Now,
+    ) {
+        let mutation_id = number.map(|number| number.mutation_id);
+        if number.is_some() && !self.named {
+            let message = "commands with a mutationId need a clientId: connect with ?clientId=";
+            return push_error(outbox, ErrorCode::NoClientId, message, now);
+        }
+        let Some(committer) = &desk.committer else {
+            let message = "this server relays events and keeps no documents: ask the backend";
+            let rejection = Rejection::new(RejectionCode::Forbidden, message);
+            return self.refuse(&rejection, mutation_id, outbox, desk, now);
+        };
+        if let (Command::Refused { message }, None) = (&command, number) {
+            let rejection = Rejection::new(Command::REFUSED, message.clone());
+            return self.refuse(&rejection, None, outbox, desk, now);
+        }
+        let submission = Submission {
+            user: self.user(),
+            author: Author::Device(Some(Arc::clone(&self.client_id))),
+            number,
+            idempotency: None,
+            wants_document: false,
+            command,
+        };
+        let cancelled =
+            Arc::clone(self.cancel.get_or_insert_with(|| Arc::new(AtomicBool::new(false))));
+        let pending =
+            Pending { submission, reply: Reply::Connection(key), cancelled: Some(cancelled) };
+        self.in_flight += 1;
+        if committer.submit(vec![pending]).is_err() {
+            desk.stats.rejected_commands.increment();
+            let answer = unavailable(mutation_id);
+            self.answer(text_frame(&frame(answer.name, now.wall, &answer.payload)), outbox);
+        }
+    }
+
+    /// Answers a command that the store need not see.
+    fn refuse(
+        &mut self,
+        rejection: &Rejection,
+        mutation_id: Option<u64>,
+        outbox: &mut Outbox,
+        desk: &Desk,
+        now: Now,
+    ) {
+        desk.stats.rejected_commands.increment();
+        let payload = Outcome::Rejected(rejection.clone()).payload(mutation_id);
+        self.in_flight += 1;
+        self.answer(text_frame(&frame(names::REJECTED, now.wall, &payload)), outbox);
+    }
+
+    fn authenticate(&mut self, token: Option<Token>, outbox: &mut Outbox, desk: &Desk, now: Now) {
+        let Some(Token(token)) = token else {
+            let message = "payload.token must be a string that holds a JWT";
+            return push_error(outbox, ErrorCode::BadToken, message, now);
+        };
+        let identity = match desk.gate.admit(&token, now.wall) {
+            Ok(identity) => identity,
+            Err(error) => {
+                return push_error(outbox, ErrorCode::BadToken, &error.to_string(), now);
+            }
+        };
+        if self.identity.as_ref().is_some_and(|current| current.user != identity.user) {
+            let message = "the token belongs to another user; open a connection of its own";
+            return push_error(outbox, ErrorCode::WrongUser, message, now);
+        }
+        if self.identity.is_none() {
+            let message = "this connection was opened without a token; open a new one with it";
+            return push_error(outbox, ErrorCode::WrongUser, message, now);
+        }
+        self.liveness.take_token(&identity, now);
+        let notice = reply::token_notice(names::AUTHENTICATED, identity.expires_at, now.wall);
+        self.identity = Some(identity);
+        outbox.push(text_frame(&notice));
+    }
+}
+
+fn push_error(outbox: &mut Outbox, code: ErrorCode, message: &str, now: Now) {
+    outbox.push(text_frame(&reply::error(code, message, now.wall)));
+}

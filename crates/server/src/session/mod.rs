@@ -1,0 +1,379 @@
+//! One connection's life, without its socket.
+//!
+//! A [`Session`] is told what has arrived, what was committed and what time it is, and puts
+//! ready-made frames into the outbox it is lent. It never reads or writes a socket, never asks a
+//! store, and knows no other session.
+//!
+//! ```text
+//!            recovered               all of it was taken,
+//!            (WELCOME goes out)      nothing has happened meanwhile
+//!  Joining ──────────────▶ CatchingUp ──────────────▶ Live
+//!     │                        │  ▲ read on              │
+//!     │                        └──┘                      │
+//!     └───────────────▶ Closing ◀────────────────────────┘
+//! ```
+//!
+//! | file | owns |
+//! |---|---|
+//! | `commands` | what a client's frame leads to |
+//! | `liveness` | heartbeat, token expiry |
+//! | `recovery` | the frames that bring a device up to the head |
+
+mod commands;
+mod liveness;
+pub mod recovery;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use draftwire_protocol::{CloseCode, Position};
+use draftwire_websocket::encode;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::auth::{Gate, Identity};
+use crate::clock::{Now, Tick};
+use crate::committer::Committer;
+use crate::outbox::Outbox;
+use crate::settings::Settings;
+use crate::stats::Stats;
+use liveness::{Duty, Liveness};
+
+/// What sessions need of the server around them.
+pub struct Desk {
+    /// Limits and intervals.
+    pub settings: Settings,
+    /// Checks the tokens that `AUTH` brings.
+    pub gate: Gate,
+    /// Takes commands; `None` in relay mode.
+    pub committer: Option<Arc<Committer>>,
+    /// Counters.
+    pub stats: Arc<Stats>,
+}
+
+/// Which path a connection came in by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `/ws/realtime`.
+    Realtime,
+    /// `/ws/sync`: the server only sends.
+    Progress,
+    /// The conformance listener: every message comes back.
+    Echo,
+}
+
+/// What a client said at the handshake.
+#[derive(Debug, Clone)]
+pub struct Hello {
+    /// Which path.
+    pub endpoint: Endpoint,
+    /// Whose; `None` for a `/ws/sync` client without a token and for the echo.
+    pub identity: Option<Identity>,
+    /// Made by the server for this connection.
+    pub connection_id: Arc<str>,
+    /// The device; made up for this connection where it gave no name.
+    pub client_id: Arc<str>,
+    /// True where the device named itself, and may number its commands.
+    pub named: bool,
+    /// Where it stands.
+    pub position: Option<Position>,
+    /// `sync=live`.
+    pub live: bool,
+}
+
+enum Phase {
+    Joining,
+    CatchingUp(Box<CatchUp>),
+    Live,
+    Closing(Closing),
+}
+
+/// Kept only while a connection catches up.
+struct CatchUp {
+    /// Answers that must wait until their events were given.
+    held: Vec<Bytes>,
+    /// Memory set aside for the recovery; given back when it was taken by the socket.
+    reserved: Option<OwnedSemaphorePermit>,
+    /// A further page of the log was asked for and has not come yet.
+    asked: bool,
+}
+
+struct Closing {
+    /// When the socket is cut, whatever the other side does.
+    deadline: Tick,
+    /// The other side has sent its close frame.
+    answered: bool,
+    /// The other side has broken the protocol: nothing more is expected of it.
+    failed: bool,
+}
+
+/// One connection's life.
+pub struct Session {
+    /// Which path.
+    pub endpoint: Endpoint,
+    /// Whose.
+    pub identity: Option<Identity>,
+    /// The device.
+    pub client_id: Arc<str>,
+    /// True where the device named itself.
+    pub named: bool,
+    /// Made by the server for this connection.
+    pub connection_id: Arc<str>,
+    phase: Phase,
+    /// The last event that was given to this connection.
+    seq: u64,
+    in_flight: u32,
+    draining: bool,
+    liveness: Liveness,
+    /// Shared with this connection's queued commands, once there were any.
+    cancel: Option<Arc<AtomicBool>>,
+}
+
+impl Session {
+    /// A session that has yet to join (realtime) or is live at once (the others).
+    pub fn new(hello: &Hello, desk: &Desk, now: Now) -> Self {
+        let phase = match hello.endpoint {
+            Endpoint::Realtime => Phase::Joining,
+            Endpoint::Progress | Endpoint::Echo => Phase::Live,
+        };
+        let mut liveness = Liveness::new(&desk.settings, now);
+        if let Some(identity) = &hello.identity {
+            liveness.take_token(identity, now);
+        }
+        Self {
+            endpoint: hello.endpoint,
+            identity: hello.identity.clone(),
+            client_id: Arc::clone(&hello.client_id),
+            named: hello.named,
+            connection_id: Arc::clone(&hello.connection_id),
+            phase,
+            seq: 0,
+            in_flight: 0,
+            draining: false,
+            liveness,
+            cancel: None,
+        }
+    }
+
+    /// The user; empty for a connection without one.
+    pub fn user(&self) -> Arc<str> {
+        self.identity.as_ref().map_or_else(|| "".into(), |identity| Arc::clone(&identity.user))
+    }
+
+    /// True while frames from the client are to be read. Not before `WELCOME`, nor while as many
+    /// commands are unanswered as may be.
+    pub fn is_reading(&self, desk: &Desk) -> bool {
+        let in_flight_max = desk.settings.limits.in_flight as u32;
+        matches!(self.phase, Phase::CatchingUp(_) | Phase::Live)
+            && self.in_flight < in_flight_max
+            && !self.draining
+    }
+
+    /// True once a close frame has been queued.
+    pub fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Closing(_))
+    }
+
+    /// True when both close frames have passed.
+    pub fn is_closed_by_both(&self) -> bool {
+        matches!(&self.phase, Phase::Closing(closing) if closing.answered)
+    }
+
+    /// Recovery frames have come, up to `seq`: the first time with `WELCOME`, then pages.
+    pub fn recovered(
+        &mut self,
+        frames: Vec<Bytes>,
+        seq: u64,
+        reserved: Option<OwnedSemaphorePermit>,
+        outbox: &mut Outbox,
+        now: Now,
+    ) {
+        match &mut self.phase {
+            Phase::Joining => {
+                let catch_up = CatchUp { held: Vec::new(), reserved, asked: false };
+                self.phase = Phase::CatchingUp(Box::new(catch_up));
+                self.liveness.heard(now.steady);
+            }
+            Phase::CatchingUp(catch_up) => {
+                catch_up.asked = false;
+                catch_up.reserved = reserved;
+            }
+            Phase::Live | Phase::Closing(_) => return,
+        }
+        self.seq = seq;
+        for frame in frames {
+            outbox.push_exempt(frame);
+        }
+    }
+
+    /// The socket has taken everything. `fanned` is the last event the other devices were given.
+    /// Goes live where this device has it too; otherwise returns the `seq` to read on from.
+    pub fn recovery_taken(&mut self, fanned: u64, outbox: &mut Outbox) -> Option<u64> {
+        let Phase::CatchingUp(catch_up) = &mut self.phase else { return None };
+        if catch_up.asked {
+            return None;
+        }
+        catch_up.reserved = None;
+        if fanned > self.seq {
+            catch_up.asked = true;
+            return Some(self.seq);
+        }
+        for answer in std::mem::take(&mut catch_up.held) {
+            outbox.push(answer);
+        }
+        self.phase = Phase::Live;
+        None
+    }
+
+    /// True while recovery is still on its way.
+    pub fn is_catching_up(&self) -> bool {
+        matches!(self.phase, Phase::CatchingUp(_))
+    }
+
+    /// An event was committed. Connections that catch up read it from the log.
+    pub fn event(&mut self, seq: u64, frame: &Bytes, outbox: &mut Outbox) -> bool {
+        let wanted = self.endpoint == Endpoint::Realtime
+            && matches!(self.phase, Phase::Live)
+            && seq > self.seq;
+        if wanted {
+            self.seq = seq;
+            outbox.push(frame.clone());
+        }
+        wanted
+    }
+
+    /// A command of this connection was answered.
+    pub fn answer(&mut self, frame: Bytes, outbox: &mut Outbox) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        match &mut self.phase {
+            Phase::CatchingUp(catch_up) => catch_up.held.push(frame),
+            Phase::Live => outbox.push(frame),
+            Phase::Joining | Phase::Closing(_) => {}
+        }
+    }
+
+    /// A frame without a place in the history: progress, an application's own event.
+    pub fn publish(&mut self, frame: &Bytes, outbox: &mut Outbox) -> bool {
+        let open = matches!(self.phase, Phase::CatchingUp(_) | Phase::Live);
+        if open {
+            outbox.push(frame.clone());
+        }
+        open
+    }
+
+    /// Something has arrived, or a socket that was full has taken something.
+    pub fn heard(&mut self, now: Tick) {
+        self.liveness.heard(now);
+    }
+
+    /// When [`Session::tick`] is wanted next.
+    pub fn due(&self) -> Tick {
+        match &self.phase {
+            Phase::Closing(closing) => closing.deadline,
+            _ => self.liveness.due(),
+        }
+    }
+
+    /// Does what is due. False where the socket is to be cut.
+    pub fn tick(&mut self, outbox: &mut Outbox, desk: &Desk, now: Now) -> bool {
+        if let Phase::Closing(closing) = &self.phase {
+            return now.steady < closing.deadline;
+        }
+        if matches!(self.phase, Phase::Joining) {
+            return true;
+        }
+        if !self.is_reading(desk) {
+            // The server itself does not listen: that is no silence.
+            self.liveness.heard(now.steady);
+        }
+        while let Some(duty) = self.liveness.next_duty(now.steady) {
+            match duty {
+                Duty::Ping if outbox.is_empty() => outbox.push(encode::ping(b"").into()),
+                Duty::Ping => {}
+                Duty::Warn => self.warn_of_expiry(outbox, now),
+                Duty::Close(code) => {
+                    self.close(code, outbox, desk, now.steady);
+                    return true;
+                }
+            }
+        }
+        true
+    }
+
+    fn warn_of_expiry(&self, outbox: &mut Outbox, now: Now) {
+        if let Some(identity) = &self.identity {
+            let text = draftwire_protocol::reply::token_notice(
+                draftwire_protocol::kind::names::TOKEN_EXPIRING,
+                identity.expires_at,
+                now.wall,
+            );
+            outbox.push(crate::delivery::text_frame(&text));
+        }
+    }
+
+    /// Says goodbye: queues a close frame behind what already waits.
+    pub fn close(&mut self, code: CloseCode, outbox: &mut Outbox, desk: &Desk, now: Tick) {
+        if !self.is_closing() {
+            outbox.push(encode::close(Some(code.code()), code.reason()).into());
+            self.begin_closing(false, desk, now);
+        }
+    }
+
+    /// The other side has broken the protocol: says so, and expects nothing more of it.
+    pub fn fail(&mut self, code: CloseCode, outbox: &mut Outbox, desk: &Desk, now: Tick) {
+        self.close(code, outbox, desk, now);
+        if let Phase::Closing(closing) = &mut self.phase {
+            closing.failed = true;
+        }
+    }
+
+    /// True after [`Session::fail`].
+    pub fn has_failed(&self) -> bool {
+        matches!(&self.phase, Phase::Closing(closing) if closing.failed)
+    }
+
+    /// The other side said goodbye: answers in kind (RFC 6455 §5.5.1).
+    pub fn peer_closed(&mut self, code: Option<u16>, outbox: &mut Outbox, desk: &Desk, now: Tick) {
+        match &mut self.phase {
+            Phase::Closing(closing) => closing.answered = true,
+            _ => {
+                outbox.push(encode::close(code, "").into());
+                self.begin_closing(true, desk, now);
+            }
+        }
+    }
+
+    fn begin_closing(&mut self, answered: bool, desk: &Desk, now: Tick) {
+        let wait = u64::try_from(desk.settings.close_wait.as_millis()).unwrap_or(u64::MAX);
+        self.phase = Phase::Closing(Closing { deadline: now.after(wait), answered, failed: false });
+    }
+
+    /// Throws away the commands of this connection that have not reached the store: the device
+    /// has connected anew and will send them again.
+    pub fn cancel_commands(&self) {
+        if let Some(cancel) = &self.cancel {
+            cancel.store(true, Ordering::Release);
+        }
+    }
+
+    /// Announces a restart; from now on no further command is taken.
+    pub fn drain(&mut self, reconnect: Bytes, outbox: &mut Outbox) {
+        if self.is_closing() || self.draining {
+            return;
+        }
+        self.draining = true;
+        if self.endpoint != Endpoint::Echo && !matches!(self.phase, Phase::Joining) {
+            outbox.push(reconnect);
+        }
+    }
+
+    /// True when the restart's close may follow: every command taken was answered.
+    pub fn is_drained(&self) -> bool {
+        let answers_given = match &self.phase {
+            Phase::CatchingUp(catch_up) => catch_up.held.is_empty(),
+            Phase::Joining | Phase::Live => true,
+            Phase::Closing(_) => return false,
+        };
+        self.draining && self.in_flight == 0 && answers_given
+    }
+}

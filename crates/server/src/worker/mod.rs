@@ -1,0 +1,187 @@
+//! Workers: each carries the connections of its share of the users.
+//!
+//! A worker's state stands behind one mutex. Whoever has something for it (the committer's
+//! deliveries, a publisher's frame) puts it into the inbox and, if nobody works just then, works
+//! the inbox off itself: a frame then goes from the publisher straight to the socket, without a
+//! task switch. If somebody works already, he finds it before he leaves. So frames for one socket
+//! join by themselves under load, and each touched socket is written once per turn. The worker's
+//! own thread waits for sockets, sweeps heartbeats, and takes what is left over.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `job` | what can be asked of a worker |
+//! | `state` | connections, users, turns |
+//! | `fanout` | events, published frames, broadcasts in slices |
+//! | `connection` | one socket with its codec, outbox and session |
+//! | `socket` | the kinds of socket |
+//! | `slots` | where connections are kept and named |
+
+mod connection;
+mod fanout;
+mod job;
+mod slots;
+mod socket;
+mod state;
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use mio::{Events, Poll, Token, Waker};
+
+use crate::clock;
+use crate::progress::ProgressJobs;
+use crate::session::Desk;
+
+pub use job::{Audience, ConnectionInfo, Job, Newcomer, RecoveryAsk, Which};
+pub use socket::Socket;
+pub use state::StartRecovery;
+
+/// Jobs that a publisher's thread works off before it leaves the rest to the worker's own.
+const BORROWED_JOBS_MAX: usize = 256;
+const EVENTS_PER_POLL: usize = 1_024;
+const WAKER: Token = Token(usize::MAX);
+
+/// One worker; shared by everybody who has something for it.
+pub struct Worker {
+    inbox: Mutex<VecDeque<Job>>,
+    state: Mutex<state::State>,
+    waker: Waker,
+    publish_queue_max: usize,
+}
+
+impl Worker {
+    /// Starts a worker with its thread.
+    pub fn start(
+        index: u16,
+        desk: Arc<Desk>,
+        jobs: Arc<ProgressJobs>,
+        start_recovery: StartRecovery,
+    ) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        let publish_queue_max = desk.settings.publish_queue_max;
+        let registry = poll.registry().try_clone()?;
+        let state = state::State::new(index, registry, desk, jobs, start_recovery);
+        let worker = Arc::new(Self {
+            inbox: Mutex::default(),
+            state: Mutex::new(state),
+            waker,
+            publish_queue_max,
+        });
+        let carried = Arc::clone(&worker);
+        let thread = thread::Builder::new()
+            .name(format!("draftwire-worker-{index}"))
+            .spawn(move || carried.run(poll))?;
+        Ok((worker, thread))
+    }
+
+    /// Hands a job over, and works it off at once if nobody works just now.
+    pub fn push(&self, job: Job) {
+        self.lock_inbox().push_back(job);
+        self.work_off_inbox();
+    }
+
+    /// The same for frames from publishers, of which only so many may wait.
+    pub fn publish(&self, job: Job) -> Result<(), Job> {
+        let mut inbox = self.lock_inbox();
+        if inbox.len() >= self.publish_queue_max {
+            return Err(job);
+        }
+        inbox.push_back(job);
+        drop(inbox);
+        self.work_off_inbox();
+        Ok(())
+    }
+
+    /// Works off the inbox, unless somebody is at it, who then looks into it before he leaves:
+    /// whoever lets the state go looks once more afterwards, so nothing stays behind.
+    fn work_off_inbox(&self) {
+        loop {
+            let mut state = match self.state.try_lock() {
+                Ok(state) => state,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
+            let left_over = self.turn(&mut state, BORROWED_JOBS_MAX);
+            drop(state);
+            if left_over {
+                self.wake();
+                return;
+            }
+            if self.lock_inbox().is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// One turn: jobs, then one write per touched socket. True where work is left over.
+    fn turn(&self, state: &mut state::State, jobs_max: usize) -> bool {
+        let now = clock::now();
+        let mut count = 0;
+        loop {
+            let jobs = self.take_jobs(jobs_max - count);
+            if jobs.is_empty() {
+                break;
+            }
+            count += jobs.len();
+            for job in jobs {
+                state.handle(job, now);
+            }
+            if count >= jobs_max {
+                break;
+            }
+        }
+        state.settle(now);
+        count >= jobs_max || state.has_left_over()
+    }
+
+    fn take_jobs(&self, max: usize) -> VecDeque<Job> {
+        let mut inbox = self.lock_inbox();
+        if inbox.len() <= max {
+            return std::mem::take(&mut *inbox);
+        }
+        inbox.drain(..max).collect()
+    }
+
+    fn lock_inbox(&self) -> MutexGuard<'_, VecDeque<Job>> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self) {
+        if let Err(error) = self.waker.wake() {
+            tracing::error!(%error, "a worker could not be woken");
+        }
+    }
+
+    /// The worker's own thread.
+    fn run(&self, mut poll: Poll) {
+        let mut events = Events::with_capacity(EVENTS_PER_POLL);
+        let mut timeout = None;
+        loop {
+            if let Err(error) = poll.poll(&mut events, timeout)
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                tracing::error!(%error, "a worker can't wait for its sockets");
+                thread::sleep(Duration::from_millis(100));
+            }
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = clock::now();
+            for event in events.iter().filter(|event| event.token() != WAKER) {
+                state.socket_event(event, now);
+            }
+            state.go_on(now);
+            let left_over = self.turn(&mut state, usize::MAX);
+            if state.is_stopped() {
+                return;
+            }
+            timeout = if left_over { Some(Duration::ZERO) } else { state.sweep_in(now) };
+            drop(state);
+            if !self.lock_inbox().is_empty() {
+                timeout = Some(Duration::ZERO);
+            }
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! Applying a batch of commands in one commit.
+//!
+//! A savepoint around each command keeps one that fails from taking the others with it. Rows of
+//! users and devices are read once and written once per batch; after a savepoint is rolled back
+//! the rows it had touched are put back too.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use draftwire_protocol::code::RejectionCode;
+use draftwire_protocol::reply::{Outcome, Rejection};
+use draftwire_protocol::{Collection, Document, Event, Origin, Timestamp};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use super::answers::{self, Device, Due};
+use super::error::{Failure, Result};
+use super::log;
+use super::user::User;
+use crate::contract::{Answer, Applied, Author, CommittedEvent, Submission};
+use crate::limits::StoreLimits;
+use crate::rules::{Context, Decision, Documents, Usage, decide};
+
+/// See [`crate::Store::apply`].
+pub(super) fn apply(
+    connection: &mut Connection,
+    limits: &StoreLimits,
+    store_epoch: &Arc<str>,
+    submissions: &[Submission],
+    now: Timestamp,
+) -> Result<Vec<Applied>> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut batch = Batch {
+        connection: &transaction,
+        limits,
+        store_epoch,
+        now,
+        users: HashMap::new(),
+        devices: HashMap::new(),
+    };
+    let mut applied = Vec::with_capacity(submissions.len());
+    for submission in submissions {
+        applied.push(batch.apply_in_savepoint(submission)?);
+    }
+    batch.save()?;
+    transaction.commit()?;
+    Ok(applied)
+}
+
+type DeviceKey = (Arc<str>, Arc<str>);
+
+struct Batch<'a> {
+    connection: &'a Connection,
+    limits: &'a StoreLimits,
+    store_epoch: &'a Arc<str>,
+    now: Timestamp,
+    users: HashMap<Arc<str>, User>,
+    devices: HashMap<DeviceKey, Device>,
+}
+
+impl Batch<'_> {
+    fn apply_in_savepoint(&mut self, submission: &Submission) -> Result<Applied> {
+        self.run("SAVEPOINT command")?;
+        let user_before = self.users.get(&submission.user).cloned();
+        let device_key = device_key(submission);
+        let device_before = device_key.as_ref().and_then(|key| self.devices.get(key)).copied();
+        let applied = match self.apply(submission, device_key.as_ref()) {
+            Ok(applied) => applied,
+            Err(failure) if failure.concerns_one_command() => {
+                self.run("ROLLBACK TO command")?;
+                restore(&mut self.users, &submission.user, user_before);
+                if let Some(key) = &device_key {
+                    restore(&mut self.devices, key, device_before);
+                }
+                self.given_up(submission, &failure)
+            }
+            Err(failure) => return Err(failure),
+        };
+        self.run("RELEASE command")?;
+        Ok(applied)
+    }
+
+    fn run(&self, sql: &str) -> Result<()> {
+        self.connection.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+
+    /// A statement failed that should not have: the command is not used up, and may be retried.
+    fn given_up(&self, submission: &Submission, failure: &Failure) -> Applied {
+        tracing::error!(?failure, "a command failed in the store and was rolled back alone");
+        let rejection =
+            Rejection::new(RejectionCode::Unavailable, "the store failed on this command");
+        let number = submission.number.map(|number| number.mutation_id);
+        let outcome = Outcome::Rejected(rejection);
+        let answer = Answer::of(&outcome, number, Arc::clone(self.store_epoch), None);
+        Applied { answer, event: None }
+    }
+
+    fn apply(&mut self, submission: &Submission, device: Option<&DeviceKey>) -> Result<Applied> {
+        let mut user = self.take_user(&submission.user)?;
+        let applied = self.apply_for(&mut user, submission, device);
+        self.users.insert(Arc::clone(&submission.user), user);
+        applied
+    }
+
+    fn take_user(&mut self, name: &Arc<str>) -> Result<User> {
+        match self.users.remove(name) {
+            Some(user) => Ok(user),
+            None => User::find_or_make(self.connection, name, self.store_epoch),
+        }
+    }
+
+    fn apply_for(
+        &mut self,
+        user: &mut User,
+        submission: &Submission,
+        device_key: Option<&DeviceKey>,
+    ) -> Result<Applied> {
+        if let Some(answer) = self.answered_before(user, submission, device_key)? {
+            return Ok(Applied { answer, event: None });
+        }
+        let (outcome, event, document) = self.carry_out(user, submission)?;
+        let mutation_id = submission.number.map(|number| number.mutation_id);
+        let answer = Answer::of(&outcome, mutation_id, Arc::clone(&user.epoch), document);
+        if let (Some(number), Some(key)) = (submission.number, device_key) {
+            let mut device = match self.devices.get(key) {
+                Some(device) => *device,
+                None => Device::make(self.connection, user, &key.1)?,
+            };
+            device.keep(self.connection, number, &answer, self.limits)?;
+            self.devices.insert(key.clone(), device);
+        }
+        if let Some(key) = &submission.idempotency {
+            answers::keep_under_key(self.connection, user, key, &answer, self.now)?;
+        }
+        Ok(Applied { answer, event })
+    }
+
+    /// The answer, where the command need not or must not be carried out.
+    fn answered_before(
+        &mut self,
+        user: &User,
+        submission: &Submission,
+        device_key: Option<&DeviceKey>,
+    ) -> Result<Option<Answer>> {
+        if let (Some(number), Some(key)) = (submission.number, device_key) {
+            let device = self.find_device(user, key)?;
+            let due = answers::due(self.connection, device.as_ref(), number, &user.epoch)?;
+            if let Due::Answered(answer) = due {
+                return Ok(Some(answer));
+            }
+            if device.is_none() && user.devices >= self.limits.user_devices_max {
+                return Ok(Some(self.quota(user, submission, "devices")));
+            }
+        }
+        if let Some(key) = &submission.idempotency {
+            let age = i64::try_from(self.limits.idempotency_age.as_millis()).unwrap_or(i64::MAX);
+            let oldest = self.now.as_millis().saturating_sub(age);
+            let answer = answers::answer_under_key(self.connection, user, key, oldest)?;
+            if answer.is_some() {
+                return Ok(answer);
+            }
+            if user.keys >= self.limits.user_idempotency_keys_max {
+                return Ok(Some(self.quota(user, submission, "Idempotency-Keys of the last day")));
+            }
+        }
+        Ok(None)
+    }
+
+    fn find_device(&mut self, user: &User, key: &DeviceKey) -> Result<Option<Device>> {
+        if let Some(device) = self.devices.get(key) {
+            return Ok(Some(*device));
+        }
+        let device = Device::find(self.connection, user.id, &key.1)?;
+        if let Some(device) = device {
+            self.devices.insert(key.clone(), device);
+        }
+        Ok(device)
+    }
+
+    /// There is no room to remember this command's number, so it is not used up.
+    fn quota(&self, user: &User, submission: &Submission, what: &str) -> Answer {
+        let message = format!("this user has as many {what} as are allowed");
+        let outcome = Outcome::Rejected(Rejection::new(RejectionCode::Quota, message));
+        let number = submission.number.map(|number| number.mutation_id);
+        Answer::of(&outcome, number, Arc::clone(&user.epoch), None)
+    }
+
+    fn carry_out(
+        &self,
+        user: &mut User,
+        submission: &Submission,
+    ) -> Result<(Outcome, Option<CommittedEvent>, Option<String>)> {
+        let context = Context {
+            now: self.now,
+            seq: user.seq + 1,
+            epoch: &user.epoch,
+            usage: user.usage,
+            limits: self.limits,
+        };
+        let mut table = DocumentTable { connection: self.connection, user: user.id };
+        match decide(&submission.command, &context, &mut table)? {
+            Decision::Reject(rejection) => Ok((Outcome::Rejected(rejection), None, None)),
+            Decision::Nothing => {
+                Ok((Outcome::Applied { seq: user.seq, id: None, version: None }, None, None))
+            }
+            Decision::Change(event, usage) => {
+                table.write(&event)?;
+                let committed = self.log(user, usage, &event, &submission_origin(submission))?;
+                let document = event.document();
+                let outcome = Outcome::Applied {
+                    seq: committed.seq,
+                    id: Some(document_id(&event).to_owned()),
+                    version: document.map(|document| document.version),
+                };
+                let wanted = document.filter(|_| submission.wants_document);
+                Ok((outcome, Some(committed), wanted.map(Document::to_json)))
+            }
+        }
+    }
+
+    fn log(
+        &self,
+        user: &mut User,
+        usage: Usage,
+        event: &Event,
+        origin: &Origin,
+    ) -> Result<CommittedEvent> {
+        let seq = user.seq + 1;
+        let frame = event.to_frame(seq, self.now, origin);
+        log::append(self.connection, user, &frame, self.now, self.limits)?;
+        user.usage = usage;
+        Ok(CommittedEvent { seq, frame })
+    }
+
+    fn save(&self) -> Result<()> {
+        for user in self.users.values() {
+            user.save(self.connection)?;
+        }
+        for device in self.devices.values() {
+            device.save(self.connection)?;
+        }
+        Ok(())
+    }
+}
+
+fn restore<K: Clone + Eq + std::hash::Hash, V>(
+    map: &mut HashMap<K, V>,
+    key: &K,
+    before: Option<V>,
+) {
+    match before {
+        Some(value) => map.insert(key.clone(), value),
+        None => map.remove(key),
+    };
+}
+
+/// The device whose number the command carries.
+fn device_key(submission: &Submission) -> Option<DeviceKey> {
+    match (&submission.author, submission.number) {
+        (Author::Device(Some(client_id)), Some(_)) => {
+            Some((Arc::clone(&submission.user), Arc::clone(client_id)))
+        }
+        _ => None,
+    }
+}
+
+fn submission_origin(submission: &Submission) -> Origin {
+    match &submission.author {
+        Author::Service(name) => Origin::Service(name.to_string()),
+        Author::Device(client_id) => Origin::Device {
+            client_id: client_id.as_deref().map(str::to_owned),
+            mutation_id: submission.number.map(|number| number.mutation_id),
+        },
+    }
+}
+
+fn document_id(event: &Event) -> &str {
+    match event {
+        Event::Deleted(_, id) => id,
+        Event::Created(_, document)
+        | Event::Updated(_, document)
+        | Event::Converted { document, .. } => &document.id,
+    }
+}
+
+/// A collection as the tables number it.
+pub(super) fn collection_number(collection: Collection) -> i64 {
+    match collection {
+        Collection::Drafts => 0,
+        Collection::Pending => 1,
+    }
+}
+
+/// The documents of one user.
+struct DocumentTable<'a> {
+    connection: &'a Connection,
+    user: i64,
+}
+
+impl Documents for DocumentTable<'_> {
+    type Error = Failure;
+
+    fn get(&mut self, collection: Collection, id: &str) -> Result<Option<Document>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT name, version, data, created_at, updated_at FROM documents
+             WHERE user = ? AND collection = ? AND name = ?",
+        )?;
+        let key = params![self.user, collection_number(collection), id];
+        Ok(statement.query_row(key, super::read::document_from_row).optional()?)
+    }
+}
+
+impl DocumentTable<'_> {
+    fn write(&self, event: &Event) -> Result<()> {
+        match event {
+            Event::Created(collection, document) => self.insert(*collection, document),
+            Event::Updated(collection, document) => self.update(*collection, document),
+            Event::Deleted(collection, id) => self.delete(*collection, id),
+            Event::Converted { draft_id, document } => {
+                self.delete(Collection::Drafts, draft_id)?;
+                self.insert(Collection::Pending, document)
+            }
+        }
+    }
+
+    fn insert(&self, collection: Collection, document: &Document) -> Result<()> {
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO documents (user, collection, name, version, created_at, updated_at, data)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )?;
+        statement.execute(params![
+            self.user,
+            collection_number(collection),
+            document.id,
+            document.version,
+            document.created_at.as_millis(),
+            document.updated_at.as_millis(),
+            document.data,
+        ])?;
+        Ok(())
+    }
+
+    fn update(&self, collection: Collection, document: &Document) -> Result<()> {
+        let mut statement = self.connection.prepare_cached(
+            "UPDATE documents SET version = ?, updated_at = ?, data = ?
+             WHERE user = ? AND collection = ? AND name = ?",
+        )?;
+        statement.execute(params![
+            document.version,
+            document.updated_at.as_millis(),
+            document.data,
+            self.user,
+            collection_number(collection),
+            document.id,
+        ])?;
+        Ok(())
+    }
+
+    fn delete(&self, collection: Collection, id: &str) -> Result<()> {
+        let mut statement = self.connection.prepare_cached(
+            "DELETE FROM documents WHERE user = ? AND collection = ? AND name = ?",
+        )?;
+        statement.execute(params![self.user, collection_number(collection), id])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,289 @@
+//! The embedded store: SQLite in WAL mode with `synchronous=FULL`.
+//!
+//! Owns a folder: `draftwire.db` with its WAL, and `lock`, which keeps a second process out. One
+//! connection writes, in batches; others read beside it. `synchronous=FULL` means that a commit
+//! returns after the WAL was synced: it survives a crash of the process and a power cut.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `schema` | tables, format version |
+//! | `batch` | applying a batch in one commit |
+//! | `user` | the row of a user, read once and written once per batch |
+//! | `answers` | `mutationId`s and `Idempotency-Key`s |
+//! | `log` | appending events, trimming, ageing |
+//! | `read` | everything that only reads |
+//! | `error` | what SQLite's errors mean |
+
+mod answers;
+mod batch;
+mod error;
+mod log;
+mod read;
+mod schema;
+mod user;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use draftwire_protocol::{Collection, Timestamp};
+use rusqlite::{Connection, OpenFlags, params};
+
+use crate::contract::{
+    Applied, Ask, Found, Listing, Page, Recovered, Revocation, Store, StoreError, Submission,
+};
+use crate::limits::StoreLimits;
+use error::Failure;
+
+/// Connections kept open for reading.
+const READERS_KEPT: usize = 4;
+/// Pages of the WAL after which a commit also moves them into the file (4 KiB each).
+const CHECKPOINT_PAGES: u32 = 4_000;
+const STATEMENTS_CACHED: usize = 64;
+
+/// How to open a store.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    /// The folder; made if it is not there.
+    pub folder: PathBuf,
+    /// Quotas and log.
+    pub limits: StoreLimits,
+    /// True to read the whole file and check it first: after a failure.
+    pub check: bool,
+}
+
+/// The embedded store. See the module for what it keeps where.
+pub struct SqliteStore {
+    path: PathBuf,
+    limits: StoreLimits,
+    epoch: Arc<str>,
+    writer: Mutex<Connection>,
+    readers: Mutex<Vec<Connection>>,
+    poisoned: AtomicBool,
+    /// Held as long as the store lives; the system releases it even if the process is killed.
+    _lock: File,
+}
+
+impl SqliteStore {
+    /// Opens the store, or says in a sentence why it can't be.
+    pub fn open(options: &SqliteOptions) -> Result<Self, StoreError> {
+        let folder = &options.folder;
+        let refuse = |why: String| StoreError::Unavailable(why);
+        fs::create_dir_all(folder).map_err(|error| {
+            refuse(format!("the data folder {} can't be made: {error}", folder.display()))
+        })?;
+        let lock = lock(folder).map_err(refuse)?;
+        let path = folder.join("draftwire.db");
+        let mut writer = open_writer(&path)?;
+        let epoch = schema::prepare(&mut writer)?;
+        if options.check {
+            check(&writer)?;
+        }
+        Ok(Self {
+            path,
+            limits: options.limits.clone(),
+            epoch: epoch.into(),
+            writer: Mutex::new(writer),
+            readers: Mutex::new(Vec::new()),
+            poisoned: AtomicBool::new(false),
+            _lock: lock,
+        })
+    }
+
+    fn refuse_if_poisoned(&self) -> Result<(), StoreError> {
+        if self.poisoned.load(Ordering::Acquire) {
+            return Err(StoreError::Poisoned("an earlier write failed".into()));
+        }
+        Ok(())
+    }
+
+    /// Runs `work` on the writing connection; after an I/O error nothing is run there again.
+    fn write<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> error::Result<T>,
+    ) -> Result<T, StoreError> {
+        let mut writer = relock(&self.writer);
+        self.refuse_if_poisoned()?;
+        work(&mut writer).map_err(|failure| self.noted(failure))
+    }
+
+    /// Runs `work` on a reading connection, inside one read transaction.
+    fn read<T>(
+        &self,
+        work: impl FnOnce(&read::Reader<'_>) -> error::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.refuse_if_poisoned()?;
+        let mut connection = match relock(&self.readers).pop() {
+            Some(connection) => connection,
+            None => open_reader(&self.path).map_err(StoreError::from)?,
+        };
+        let result = read::Reader::run(&mut connection, &self.epoch, work);
+        let result = result.map_err(|failure| self.noted(failure))?;
+        let mut readers = relock(&self.readers);
+        if readers.len() < READERS_KEPT {
+            readers.push(connection);
+        }
+        Ok(result)
+    }
+
+    fn noted(&self, failure: Failure) -> StoreError {
+        let error = StoreError::from(failure);
+        if matches!(error, StoreError::Poisoned(_)) {
+            self.poisoned.store(true, Ordering::Release);
+        }
+        error
+    }
+}
+
+impl Store for SqliteStore {
+    fn apply(&self, batch: &[Submission], now: Timestamp) -> Result<Vec<Applied>, StoreError> {
+        self.write(|writer| batch::apply(writer, &self.limits, &self.epoch, batch, now))
+    }
+
+    fn renew_epoch(&self, user: &str, lost: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.write(|writer| user::renew_epoch(writer, user, lost, &self.epoch, now))
+    }
+
+    fn recovery_bytes(&self, user: &str) -> Result<u64, StoreError> {
+        self.read(|reader| reader.recovery_bytes(user))
+    }
+
+    fn recover(&self, ask: &Ask<'_>) -> Result<Recovered, StoreError> {
+        self.read(|reader| reader.recover(ask))
+    }
+
+    fn events_after(&self, user: &str, seq: u64, bytes_max: usize) -> Result<Page, StoreError> {
+        self.read(|reader| reader.events_after(user, seq, bytes_max))
+    }
+
+    fn list(&self, user: &str, collection: Collection) -> Result<Listing, StoreError> {
+        self.read(|reader| reader.list(user, collection))
+    }
+
+    fn get(
+        &self,
+        user: &str,
+        collection: Collection,
+        id: &str,
+    ) -> Result<Option<Found>, StoreError> {
+        self.read(|reader| reader.get(user, collection, id))
+    }
+
+    fn head(
+        &self,
+        user: &str,
+        client_id: Option<&str>,
+    ) -> Result<(draftwire_protocol::reply::Head, u64), StoreError> {
+        self.read(|reader| reader.head_and_mutation(user, client_id))
+    }
+
+    fn revoke(&self, user: &str, revocation: &Revocation) -> Result<(), StoreError> {
+        let full = self.write(|writer| {
+            revoke(writer, user, revocation, self.limits.user_revoked_tokens_max)
+        })?;
+        if full {
+            return Err(StoreError::Quota(format!(
+                "{} tokens of this user are revoked one by one already; use issuedBefore",
+                self.limits.user_revoked_tokens_max
+            )));
+        }
+        Ok(())
+    }
+
+    fn revocations(&self) -> Result<Vec<(String, Revocation)>, StoreError> {
+        self.read(|reader| reader.revocations())
+    }
+
+    fn maintain(&self, now: Timestamp) -> Result<bool, StoreError> {
+        self.write(|writer| log::maintain(writer, &self.limits, now))
+    }
+}
+
+/// An epoch that no store has had before.
+fn new_epoch() -> String {
+    uuid::Uuid::now_v7().simple().to_string()
+}
+
+/// A panic while a lock was held leaves SQLite's own state sound (an open transaction is rolled
+/// back when it is dropped), so the lock's poison is not an error here.
+fn relock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn lock(folder: &Path) -> Result<File, String> {
+    let path = folder.join("lock");
+    let file =
+        File::options().create(true).truncate(false).write(true).open(&path).map_err(|error| {
+            format!("the data folder {} can't be used: {error}", folder.display())
+        })?;
+    file.try_lock().map_err(|_| {
+        format!("the data folder {} is in use by another process", folder.display())
+    })?;
+    Ok(file)
+}
+
+fn open_writer(path: &Path) -> Result<Connection, Failure> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(2))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "cache_size", -16 * 1024)?;
+    // Moves what an earlier process left in the WAL into the file, and syncs both: after a failed
+    // sync the pages that the system still holds are thereby written again.
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    Ok(connection)
+}
+
+fn open_reader(path: &Path) -> Result<Connection, Failure> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(2))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+fn check(connection: &Connection) -> Result<(), Failure> {
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict == "ok" {
+        return Ok(());
+    }
+    Err(Failure::Refused(format!("the data file is damaged ({verdict}): restore a backup")))
+}
+
+/// True where the user has no room for one more single token.
+fn revoke(
+    connection: &mut Connection,
+    user: &str,
+    revocation: &Revocation,
+    tokens_max: usize,
+) -> error::Result<bool> {
+    match revocation {
+        Revocation::IssuedBefore(moment) => {
+            connection.execute(
+                "INSERT INTO revocations VALUES (?1, '', ?2) ON CONFLICT DO UPDATE
+                 SET issued_before = max(issued_before, excluded.issued_before)",
+                params![user, moment],
+            )?;
+        }
+        Revocation::Token(jti) => {
+            let known: usize = connection.query_row(
+                "SELECT count(*) FROM revocations WHERE user = ? AND jti <> '' AND jti <> ?",
+                params![user, jti],
+                |row| row.get(0),
+            )?;
+            if known >= tokens_max {
+                return Ok(true);
+            }
+            connection.execute(
+                "INSERT INTO revocations VALUES (?, ?, NULL) ON CONFLICT DO NOTHING",
+                params![user, jti],
+            )?;
+        }
+    }
+    Ok(false)
+}

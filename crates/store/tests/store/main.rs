@@ -1,0 +1,15 @@
+//! The tests of the store.
+//!
+//! | module | guards |
+//! |---|---|
+//! | `contract` | what every store promises, as functions over `&dyn Store`: a second engine runs them too |
+//! | `sqlite_contract` | runs the contract on the embedded store |
+//! | `durability` | reopening, locks, formats, damage, commands that fail alone |
+//! | `model` | random commands against a plain model, with reopening in between |
+//! | `support` | a user's desk: commands in, answers out, as JSON |
+
+mod contract;
+mod durability;
+mod model;
+mod sqlite_contract;
+mod support;
