@@ -276,38 +276,29 @@ impl Realtime {
     /// Sends a message to every device of a user. Returns as soon as it is queued.
     pub fn broadcast(&self, user: &str, message: &WebSocketMessage) -> Result<(), Overloaded> {
         let audience = Audience::User(user.into());
-        self.publish(Endpoint::Realtime, audience, message, &mut None)
+        self.publish_frame(Endpoint::Realtime, &audience, &message.to_frame(), &mut None)
     }
 
     /// Sends a message to every device of everybody. Returns as soon as it is queued.
     pub fn broadcast_to_all(&self, message: &WebSocketMessage) -> Result<(), Overloaded> {
-        self.publish(Endpoint::Realtime, Audience::Everybody, message, &mut None)
+        let audience = Audience::Everybody;
+        self.publish_frame(Endpoint::Realtime, &audience, &message.to_frame(), &mut None)
     }
 
     /// Sends a message and tells how many connections it went to.
     pub async fn broadcast_counted(
         &self,
         endpoint: Endpoint,
-        audience: Audience,
+        audience: &Audience,
         message: &WebSocketMessage,
     ) -> Result<usize, Overloaded> {
         let mut counts = Some(Vec::new());
-        self.publish(endpoint, audience, message, &mut counts)?;
+        self.publish_frame(endpoint, audience, &message.to_frame(), &mut counts)?;
         let mut reached = 0;
         for count in counts.into_iter().flatten() {
             reached += count.await.unwrap_or(0);
         }
         Ok(reached)
-    }
-
-    fn publish(
-        &self,
-        endpoint: Endpoint,
-        audience: Audience,
-        message: &WebSocketMessage,
-        counts: &mut Option<Vec<oneshot::Receiver<usize>>>,
-    ) -> Result<(), Overloaded> {
-        self.publish_frame(endpoint, &audience, &message.to_frame(), counts)
     }
 
     pub(crate) fn publish_frame(
@@ -478,8 +469,8 @@ impl Realtime {
                 drop(thread.join());
             }
         });
-        drop(joined.await);
-        graceful
+        let joined = tokio::time::timeout(self.settings().drain, joined).await;
+        graceful && joined.is_ok()
     }
 }
 

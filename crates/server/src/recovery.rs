@@ -170,6 +170,7 @@ impl Recoveries {
 }
 
 /// The store could not be read: the device tries again.
+#[expect(clippy::needless_pass_by_value, reason = "it is the function that map_err wants")]
 fn lost(error: StoreError) -> CloseCode {
     tracing::error!(%error, "a connection could not be recovered");
     match error {

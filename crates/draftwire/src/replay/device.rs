@@ -10,11 +10,59 @@ use std::time::{Duration, Instant};
 use draftwire_client::{Address, Connection, Message};
 use draftwire_protocol::kind::names;
 use draftwire_server::http::REALTIME_PATH;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Documents by collection and id.
 pub(super) type Documents = BTreeMap<(String, String), Value>;
+
+/// The same as the texts in which they came: parsed only when they are compared, since the
+/// replay shares the machine with the server it measures.
+type Texts = BTreeMap<(String, String), Box<RawValue>>;
+
+/// A frame from the server, as far as it is looked at.
+#[derive(Deserialize)]
+struct Frame<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    seq: Option<u64>,
+    #[serde(borrow)]
+    payload: &'a RawValue,
+}
+
+/// The payload of an event.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event<'a> {
+    #[serde(borrow)]
+    document: Option<&'a RawValue>,
+    id: Option<String>,
+    draft_id: Option<String>,
+    origin: Origin,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Origin {
+    client_id: Option<String>,
+    mutation_id: Option<u64>,
+}
+
+/// The payload of an answer.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    mutation_id: u64,
+    #[serde(default)]
+    seq: u64,
+}
+
+#[derive(Deserialize)]
+struct Document {
+    id: String,
+}
 
 /// What all devices of all customers share: when commands were sent, what arrived.
 #[derive(Default)]
@@ -45,7 +93,7 @@ pub(super) struct Device {
     asks: mpsc::Sender<Ask>,
     /// The last event that was applied, or why the device has given up.
     pub(super) seq: watch::Receiver<Result<u64, String>>,
-    documents: Arc<Mutex<Documents>>,
+    documents: Arc<Mutex<Texts>>,
 }
 
 impl Device {
@@ -60,8 +108,8 @@ impl Device {
         let mut connection = Connection::open(address, &path, token)
             .await
             .map_err(|error| format!("a device can't connect: {error}"))?;
-        let welcome = frame(&mut connection).await?;
-        let snapshot = frame(&mut connection).await?;
+        let welcome: Value = parse(&frame(&mut connection).await?)?;
+        let snapshot: Value = parse(&frame(&mut connection).await?)?;
         let empty = [welcome["type"] == names::WELCOME, snapshot["type"] == names::SNAPSHOT]
             == [true, true]
             && ["drafts", "pending"].iter().all(|name| snapshot["payload"][name] == json!([]));
@@ -73,7 +121,7 @@ impl Device {
         let (asks, asked) = mpsc::channel(64);
         let (seq_changed, seq) =
             watch::channel(Ok(welcome["payload"]["seq"].as_u64().unwrap_or(0)));
-        let documents = Arc::new(Mutex::new(Documents::new()));
+        let documents = Arc::new(Mutex::new(Texts::new()));
         let task = Task {
             connection,
             client_id: client_id.to_owned(),
@@ -97,14 +145,19 @@ impl Device {
     }
 
     /// What this device has.
-    pub(super) fn documents(&self) -> Documents {
-        self.documents.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn documents(&self) -> Result<Documents, String> {
+        let texts = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        texts.iter().map(|(key, text)| Ok((key.clone(), parse(text.get())?))).collect()
     }
 }
 
-async fn frame(connection: &mut Connection) -> Result<Value, String> {
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+async fn frame(connection: &mut Connection) -> Result<String, String> {
     match connection.next().await {
-        Ok(Some(Message::Text(text))) => serde_json::from_str(&text).map_err(|e| e.to_string()),
+        Ok(Some(Message::Text(text))) => Ok(text),
         Ok(Some(Message::Closed(code, reason))) => Err(format!("closed with {code} {reason}")),
         Ok(None) => Err("the connection was lost".into()),
         Err(error) => Err(error.to_string()),
@@ -119,7 +172,7 @@ struct Task {
     unanswered: HashMap<u64, oneshot::Sender<Result<u64, String>>>,
     seq: u64,
     seq_changed: watch::Sender<Result<u64, String>>,
-    documents: Arc<Mutex<Documents>>,
+    documents: Arc<Mutex<Texts>>,
     measurements: Arc<Measurements>,
 }
 
@@ -153,77 +206,69 @@ impl Task {
         self.connection.send(&text.to_string()).await.map_err(|error| error.to_string())
     }
 
-    fn arrived(&mut self, frame: &Value) -> Result<(), String> {
-        let payload = &frame["payload"];
-        match frame["type"].as_str().unwrap_or_default() {
-            names::ACK => self.answer(payload, Ok(payload["seq"].as_u64().unwrap_or(0))),
-            names::REJECTED => self.answer(payload, Err(payload.to_string())),
-            kind if frame["seq"].is_u64() => self.event(kind, frame)?,
-            names::ERROR => return Err(format!("a frame was not understood: {payload}")),
+    fn arrived(&mut self, text: &str) -> Result<(), String> {
+        let frame: Frame<'_> = parse(text)?;
+        let payload = frame.payload.get();
+        match (frame.kind, frame.seq) {
+            (names::ACK, _) => {
+                let answer: Answer = parse(payload)?;
+                self.answer(&answer, Ok(answer.seq));
+            }
+            (names::REJECTED, _) => self.answer(&parse(payload)?, Err(payload.to_owned())),
+            (names::ERROR, _) => return Err(format!("a frame was not understood: {payload}")),
+            (kind, Some(seq)) => self.event(kind, seq, &parse(payload)?)?,
             _ => {}
         }
         Ok(())
     }
 
-    fn answer(&mut self, payload: &Value, result: Result<u64, String>) {
-        let number = payload["mutationId"].as_u64().unwrap_or(0);
-        if let Some(answer) = self.unanswered.remove(&number) {
+    fn answer(&mut self, answer: &Answer, result: Result<u64, String>) {
+        if let Some(asked) = self.unanswered.remove(&answer.mutation_id) {
             // The one who asked may have given up.
-            drop(answer.send(result));
+            drop(asked.send(result));
         }
     }
 
-    fn event(&mut self, kind: &str, frame: &Value) -> Result<(), String> {
-        let seq = frame["seq"].as_u64().unwrap_or(0);
+    fn event(&mut self, kind: &str, seq: u64, event: &Event<'_>) -> Result<(), String> {
         if seq != self.seq + 1 {
             return Err(format!("event {seq} came after event {}", self.seq));
         }
         self.seq = seq;
-        self.measure(&frame["payload"]["origin"]);
-        apply(
-            &mut self.documents.lock().unwrap_or_else(PoisonError::into_inner),
-            kind,
-            &frame["payload"],
-        );
+        self.measure(&event.origin);
+        apply(&mut self.documents.lock().unwrap_or_else(PoisonError::into_inner), kind, event)?;
         drop(self.seq_changed.send_replace(Ok(seq)));
         Ok(())
     }
 
-    fn measure(&self, origin: &Value) {
+    fn measure(&self, origin: &Origin) {
         self.measurements.events.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let (Some(client), Some(number)) =
-            (origin["clientId"].as_str(), origin["mutationId"].as_u64())
-        else {
-            return;
-        };
-        if client == self.client_id {
+        let (Some(client), Some(number)) = (&origin.client_id, origin.mutation_id) else { return };
+        if *client == self.client_id {
             return;
         }
         let sent = self.measurements.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sent) = sent.get(&(client.to_owned(), number)) {
+        if let Some(sent) = sent.get(&(client.clone(), number)) {
             let elapsed = sent.elapsed();
-            let mut latencies =
-                self.measurements.latencies.lock().unwrap_or_else(PoisonError::into_inner);
-            latencies.push(elapsed);
+            let latencies = &self.measurements.latencies;
+            latencies.lock().unwrap_or_else(PoisonError::into_inner).push(elapsed);
         }
     }
 }
 
-fn apply(documents: &mut Documents, kind: &str, payload: &Value) {
+fn apply(documents: &mut Texts, kind: &str, event: &Event<'_>) -> Result<(), String> {
     let collection = if kind.starts_with("DRAFT") { "drafts" } else { "pending" };
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let document = &payload["document"];
-    let id = text(&document["id"]);
-    match kind {
-        names::DRAFT_CONVERTED => {
-            documents.remove(&("drafts".into(), text(&payload["draftId"])));
-            documents.insert(("pending".into(), id), document.clone());
-        }
-        names::DRAFT_DELETED | names::PENDING_DELETED => {
-            documents.remove(&(collection.into(), text(&payload["id"])));
-        }
-        _ => {
-            documents.insert((collection.into(), id), document.clone());
-        }
-    }
+    let named = |id: &Option<String>| id.clone().unwrap_or_default();
+    let Some(document) = event.document else {
+        documents.remove(&(collection.into(), named(&event.id)));
+        return Ok(());
+    };
+    let Document { id } = parse(document.get())?;
+    let collection = if kind == names::DRAFT_CONVERTED {
+        documents.remove(&("drafts".into(), named(&event.draft_id)));
+        "pending"
+    } else {
+        collection
+    };
+    documents.insert((collection.into(), id), document.to_owned());
+    Ok(())
 }

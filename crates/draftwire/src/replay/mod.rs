@@ -278,7 +278,7 @@ impl Replay {
         }
         for (name, device) in DEVICES.iter().zip(&writer.devices) {
             self.await_head(device, writer.head).await.map_err(|why| format!("{name}: {why}"))?;
-            if device.documents() != server {
+            if device.documents()? != server {
                 return Err(format!("the {name} differs from GET /api/drafts and /api/pending"));
             }
         }

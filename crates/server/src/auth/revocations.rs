@@ -47,10 +47,10 @@ impl Revocations {
 }
 
 impl Revoked {
-    /// A token without `iat` counts as old: its `issued_at` is NaN, which is not at or after
-    /// anything.
+    /// A token without `iat` (its `issued_at` is NaN) counts as old.
     fn covers(&self, identity: &Identity) -> bool {
-        let by_time = self.issued_before > 0.0 && !(identity.issued_at >= self.issued_before);
+        let old = identity.issued_at.is_nan() || identity.issued_at < self.issued_before;
+        let by_time = self.issued_before > 0.0 && old;
         by_time || (identity.token_hash != 0 && self.tokens.contains(&identity.token_hash))
     }
 }

@@ -47,7 +47,7 @@ async fn publish(
     raw: Body,
 ) -> Result<Response, Problem> {
     let audience = Audience::User(checked_user(&user)?.into());
-    publish_to(&realtime, audience, raw).await
+    publish_to(&realtime, &audience, raw).await
 }
 
 async fn broadcast(
@@ -55,12 +55,12 @@ async fn broadcast(
     Admin(_): Admin,
     raw: Body,
 ) -> Result<Response, Problem> {
-    publish_to(&realtime, Audience::Everybody, raw).await
+    publish_to(&realtime, &Audience::Everybody, raw).await
 }
 
 async fn publish_to(
     realtime: &Realtime,
-    audience: Audience,
+    audience: &Audience,
     raw: Body,
 ) -> Result<Response, Problem> {
     let message = read_message(realtime, raw).await?;

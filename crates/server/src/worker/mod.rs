@@ -106,8 +106,9 @@ impl Worker {
                 Err(TryLockError::WouldBlock) => return,
             };
             let left_over = self.turn(&mut state, BORROWED_JOBS_MAX);
+            let wake = left_over || state.is_stopped() || state.has_overslept();
             drop(state);
-            if left_over {
+            if wake {
                 self.wake();
                 return;
             }
@@ -178,6 +179,7 @@ impl Worker {
                 return;
             }
             timeout = if left_over { Some(Duration::ZERO) } else { state.sweep_in(now) };
+            state.set_asleep(timeout.is_none());
             drop(state);
             if !self.lock_inbox().is_empty() {
                 timeout = Some(Duration::ZERO);

@@ -64,6 +64,7 @@ pub(super) struct State {
     swept: Tick,
     tidied: Tick,
     draining: bool,
+    asleep: bool,
     stopped: bool,
 }
 
@@ -91,6 +92,7 @@ impl State {
             swept: Tick(0),
             tidied: Tick(0),
             draining: false,
+            asleep: false,
             stopped: false,
         }
     }
@@ -104,11 +106,24 @@ impl State {
         !self.ready.is_empty() || !self.broadcasts.is_empty()
     }
 
+    /// The worker's thread waits for sockets only, without an end.
+    pub(super) fn set_asleep(&mut self, asleep: bool) {
+        self.asleep = asleep;
+    }
+
+    /// True where it does, although there is something to sweep by now.
+    pub(super) fn has_overslept(&self) -> bool {
+        self.asleep && !self.is_empty()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.slots.count() == 0 && self.users.is_empty()
+    }
+
     /// When the worker's thread must look again even if nothing comes.
     pub(super) fn sweep_in(&self, now: Now) -> Option<Duration> {
-        let idle = self.slots.count() == 0 && self.users.is_empty();
         let next = self.swept.after(SWEEP_MILLIS);
-        (!idle).then(|| Duration::from_millis(next.since(now.steady)))
+        (!self.is_empty()).then(|| Duration::from_millis(next.since(now.steady)))
     }
 
     pub(super) fn handle(&mut self, job: Job, now: Now) {
