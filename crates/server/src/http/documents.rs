@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::extract::{FromRequestParts, OriginalUri, RawPathParams, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -78,6 +78,7 @@ impl FromRequestParts<Realtime> for Subject {
             .await
             .map_err(|_| Problem::invalid("the path is not UTF-8"))?;
         let find = |name| path.iter().find(|(param, _)| *param == name).map(|(_, value)| value);
+        let nested_in = nested_in(parts);
         let subject = match find("userId") {
             Some(user) => on_behalf(parts, realtime, user).await?,
             None => {
@@ -94,8 +95,15 @@ impl FromRequestParts<Realtime> for Subject {
         if id.as_deref().is_some_and(|id| !is_document_id(id)) {
             return Err(Problem::invalid(format!("a document's id is {DOCUMENT_ID_RULE}")));
         }
-        Ok(Self { id, ..subject })
+        let prefix = format!("{nested_in}{}", subject.prefix);
+        Ok(Self { id, prefix, ..subject })
     }
+}
+
+/// Where an application has nested these routes: what of the path the router has taken off.
+fn nested_in(parts: &Parts) -> String {
+    let original = parts.extensions.get::<OriginalUri>().map(|uri| uri.path());
+    original.and_then(|path| path.strip_suffix(parts.uri.path())).unwrap_or_default().to_owned()
 }
 
 async fn on_behalf(parts: &mut Parts, realtime: &Realtime, user: &str) -> Result<Subject, Problem> {

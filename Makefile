@@ -1,0 +1,39 @@
+# The targets a newcomer and CI use. Each installs what it needs, or says loudly what it skips.
+
+CARGO ?= cargo
+ORDERS ?= data/orders.csv.gz
+ECHO ?= 127.0.0.1:9001
+export DRAFTWIRE_CACHE ?= $(HOME)/.cache/draftwire
+
+.DEFAULT_GOAL := help
+.PHONY: help demo replay test lint conformance build clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: ## Real orders on every device, checked; then two lines to try (ONCE=1 ends after the verdict)
+	@CARGO="$(CARGO)" ORDERS="$(ORDERS)" ONCE="$(ONCE)" scripts/demo.sh
+
+replay: ## The replay alone, against a server of its own
+	@CARGO="$(CARGO)" ORDERS="$(ORDERS)" ONCE=1 scripts/demo.sh
+
+test: lint ## Everything, from nothing
+	$(CARGO) build --workspace --locked
+	$(CARGO) test --workspace --locked
+	DRAFTWIRE_BIN=target/debug/draftwire scripts/test-outside.sh
+	BIN=target/debug/draftwire ORDERS="$(ORDERS)" LIMIT=150 ONCE=1 scripts/demo.sh
+
+lint: ## Formatting, lints, documentation
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
+
+conformance: ## The official Autobahn suite (needs a Python 2.7; says so where there is none)
+	$(CARGO) build --release --locked -p draftwire
+	@ECHO="$(ECHO)" scripts/conformance/against-draftwire.sh
+
+build: ## The release binary: target/release/draftwire
+	$(CARGO) build --release --locked -p draftwire
+
+clean: ## Remove what was built
+	$(CARGO) clean
