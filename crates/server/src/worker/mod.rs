@@ -10,7 +10,8 @@
 //! | file | owns |
 //! |---|---|
 //! | `job` | what can be asked of a worker |
-//! | `state` | connections, users, turns |
+//! | `state` | turns: jobs and socket events in, writes out |
+//! | `pool` | user → connections |
 //! | `fanout` | events, published frames, broadcasts in slices |
 //! | `connection` | one socket with its codec, outbox and session |
 //! | `socket` | the kinds of socket |
@@ -19,6 +20,7 @@
 mod connection;
 mod fanout;
 mod job;
+mod pool;
 mod slots;
 mod socket;
 mod state;

@@ -7,16 +7,16 @@ use std::time::Duration;
 use draftwire_protocol::{CloseCode, reply};
 use mio::Registry;
 use mio::event::Event;
-use tokio::sync::oneshot;
 
 use super::connection::{Connection, Fate};
 use super::fanout::Broadcasts;
-use super::job::{ConnectionInfo, Job, Newcomer, RecoveryAsk, Which};
+use super::job::{Job, RecoveryAsk};
+use super::pool::User;
 use super::slots::Slots;
 use crate::clock::{Now, Tick};
-use crate::delivery::{ConnectionKey, text_frame};
+use crate::delivery::text_frame;
 use crate::progress::ProgressJobs;
-use crate::session::{Desk, Endpoint};
+use crate::session::Desk;
 
 /// Starts reading a recovery; its frames come back as a job.
 pub type StartRecovery = Box<dyn Fn(RecoveryAsk) + Send + Sync>;
@@ -28,30 +28,12 @@ const TIDY_MILLIS: u64 = 10_000;
 /// Bytes read from a socket at once; one buffer serves all connections of a worker.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
-/// A user with at least one connection here.
-#[derive(Default)]
-pub(super) struct User {
-    /// Places of his connections, of all endpoints.
-    pub(super) connections: Vec<u32>,
-    /// The last event that passed since the first of them came.
-    pub(super) fanned: u64,
-    /// Callers of `GET /api/sync` who wait for the next event.
-    pub(super) waiting: Vec<oneshot::Sender<()>>,
-}
-
-impl User {
-    /// True where nobody is connected and nobody waits.
-    fn is_forgotten(&self) -> bool {
-        self.connections.is_empty() && self.waiting.iter().all(oneshot::Sender::is_closed)
-    }
-}
-
 pub(super) struct State {
-    index: u16,
-    registry: Registry,
+    pub(super) index: u16,
+    pub(super) registry: Registry,
     pub(super) desk: Arc<Desk>,
-    progress: Arc<ProgressJobs>,
-    start_recovery: StartRecovery,
+    pub(super) progress: Arc<ProgressJobs>,
+    pub(super) start_recovery: StartRecovery,
     pub(super) slots: Slots,
     pub(super) users: HashMap<Arc<str>, User>,
     /// Connections to settle in this turn.
@@ -63,7 +45,7 @@ pub(super) struct State {
     scratch: Vec<u8>,
     swept: Tick,
     tidied: Tick,
-    draining: bool,
+    pub(super) draining: bool,
     asleep: bool,
     stopped: bool,
 }
@@ -170,117 +152,6 @@ impl State {
         }
     }
 
-    fn register(&mut self, newcomer: Newcomer, now: Now) {
-        let hello = newcomer.hello.clone();
-        let (worker, desk) = (self.index, Arc::clone(&self.desk));
-        let index = self.slots.insert(|index, generation| {
-            let key = ConnectionKey { worker, index, generation };
-            Box::new(Connection::new(newcomer, key, &desk, now))
-        });
-        let Some(connection) = self.slots.get(index) else { return };
-        let (key, user) = (connection.key, connection.session.user());
-        if let Err(error) = connection.register(&self.registry) {
-            tracing::error!(%error, "a connection can't be waited for and is dropped");
-            self.slots.remove(index);
-            return;
-        }
-        let due = connection.session.due();
-        self.slots.set_due(index, due);
-        if self.draining {
-            self.join(index, &user, hello.endpoint);
-            return self.close(index, CloseCode::Restart, now);
-        }
-        if hello.endpoint == Endpoint::Realtime && hello.named {
-            self.replace(&user, &hello.client_id, now);
-        }
-        self.join(index, &user, hello.endpoint);
-        match hello.endpoint {
-            Endpoint::Realtime => {
-                let joining = Some(Box::new(hello));
-                (self.start_recovery)(RecoveryAsk { key, user, joining, seq: 0 });
-            }
-            Endpoint::Progress => {
-                let frames = self.progress.current(&user, now.steady);
-                let Some(connection) = self.slots.get(index) else { return };
-                for frame in frames {
-                    connection.session.publish(&frame, &mut connection.outbox);
-                }
-            }
-            Endpoint::Echo => {}
-        }
-        self.touch(index);
-    }
-
-    /// A device that connects anew takes the place of its older connection.
-    fn replace(&mut self, user: &str, client_id: &str, now: Now) {
-        for index in self.places_of(user) {
-            let Some(connection) = self.slots.get(index) else { continue };
-            let session = &connection.session;
-            if session.endpoint == Endpoint::Realtime
-                && session.named
-                && *session.client_id == *client_id
-            {
-                session.cancel_commands();
-                self.close(index, CloseCode::Replaced, now);
-            }
-        }
-    }
-
-    fn join(&mut self, index: u32, name: &Arc<str>, endpoint: Endpoint) {
-        if !name.is_empty() {
-            // Nothing is ever addressed to clients without a user, so they need no list.
-            self.users.entry(Arc::clone(name)).or_default().connections.push(index);
-        }
-        let stats = &self.desk.stats;
-        match endpoint {
-            Endpoint::Realtime => {
-                stats.connections.increment();
-                if self.realtime_connections_of(name) == 1 {
-                    self.desk.stats.users.increment();
-                }
-            }
-            Endpoint::Progress => stats.progress_connections.increment(),
-            Endpoint::Echo => {}
-        }
-    }
-
-    fn realtime_connections_of(&mut self, name: &str) -> usize {
-        let Some(user) = self.users.get(name) else { return 0 };
-        let Self { slots, .. } = self;
-        let realtime = |index: &&u32| {
-            slots.get(**index).is_some_and(|c| c.session.endpoint == Endpoint::Realtime)
-        };
-        user.connections.iter().filter(realtime).count()
-    }
-
-    fn remove(&mut self, index: u32) {
-        let Some(connection) = self.slots.get(index) else { return };
-        connection.socket().deregister(&self.registry);
-        let (endpoint, name) = (connection.session.endpoint, connection.session.user());
-        if let Some(user) = self.users.get_mut(&name) {
-            user.connections.retain(|place| *place != index);
-        }
-        self.slots.remove(index);
-        let stats = Arc::clone(&self.desk.stats);
-        match endpoint {
-            Endpoint::Realtime => {
-                stats.connections.decrement();
-                if self.realtime_connections_of(&name) == 0 {
-                    stats.users.decrement();
-                }
-            }
-            Endpoint::Progress => stats.progress_connections.decrement(),
-            Endpoint::Echo => {}
-        }
-        if self.users.get(&name).is_some_and(User::is_forgotten) {
-            self.users.remove(&name);
-        }
-    }
-
-    pub(super) fn places_of(&self, user: &str) -> Vec<u32> {
-        self.users.get(user).map(|user| user.connections.clone()).unwrap_or_default()
-    }
-
     pub(super) fn touch(&mut self, index: u32) {
         if let Some(connection) = self.slots.get(index)
             && !connection.touched
@@ -290,60 +161,13 @@ impl State {
         }
     }
 
-    fn close(&mut self, index: u32, code: CloseCode, now: Now) {
+    pub(super) fn close(&mut self, index: u32, code: CloseCode, now: Now) {
         if let Some(Connection { session, outbox, .. }) = self.slots.get(index) {
             session.close(code, outbox, &self.desk, now.steady);
             let due = session.due();
             self.slots.set_due(index, due);
             self.touch(index);
         }
-    }
-
-    fn epoch_renewed(&mut self, user: &str, except: Option<ConnectionKey>, now: Now) {
-        for index in self.places_of(user) {
-            let realtime = self.slots.get(index).is_some_and(|connection| {
-                Some(connection.key) != except && connection.session.endpoint == Endpoint::Realtime
-            });
-            if realtime {
-                self.close(index, CloseCode::Restart, now);
-            }
-        }
-    }
-
-    fn list(&mut self, user: &str) -> Vec<ConnectionInfo> {
-        let mut connections = Vec::new();
-        for index in self.places_of(user) {
-            let Some(connection) = self.slots.get(index) else { continue };
-            let session = &connection.session;
-            if !session.is_closing() {
-                connections.push(ConnectionInfo {
-                    connection_id: Arc::clone(&session.connection_id),
-                    client_id: Arc::clone(&session.client_id),
-                    endpoint: session.endpoint,
-                    expires_at: session.identity.as_ref().map(|identity| identity.expires_at),
-                    connected_at: connection.connected_at,
-                });
-            }
-        }
-        connections
-    }
-
-    fn disconnect(&mut self, user: &str, which: &Which, code: CloseCode, now: Now) -> usize {
-        let mut count = 0;
-        for index in self.places_of(user) {
-            let Some(connection) = self.slots.get(index) else { continue };
-            let session = &connection.session;
-            let meant = match which {
-                Which::All => true,
-                Which::Connection(id) => *session.connection_id == **id,
-                Which::Tokens(covers) => session.identity.as_ref().is_some_and(covers),
-            };
-            if meant && !session.is_closing() {
-                self.close(index, code, now);
-                count += 1;
-            }
-        }
-        count
     }
 
     fn drain(&mut self, after_ms: u64, now: Now) {

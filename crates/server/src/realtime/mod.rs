@@ -1,29 +1,31 @@
 //! The server as a value: one handle, cheap to clone, for everything an application does with it.
+//!
+//! `builder` puts it together; this file is its face.
+
+mod builder;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use draftwire_protocol::CloseCode;
-use draftwire_store::sqlite::SqliteOptions;
-use draftwire_store::{Answer, Revocation, SqliteStore, Store, StoreLimits, Submission};
+use draftwire_store::{Answer, Revocation, Submission};
 use tokio::sync::oneshot;
 
 use crate::admission::{Admission, Seat};
-use crate::auth::{Gate, Identity, Revocations, TokenError, Verifier};
+use crate::auth::{Identity, Revocations, TokenError, Verifier};
 use crate::clock;
 use crate::committer::{Committer, Pending, Reply, unavailable};
-use crate::delivery::Delivery;
 use crate::message::WebSocketMessage;
 use crate::progress::ProgressJobs;
-use crate::reads::{Memory, Reads};
-use crate::recovery::Recoveries;
+use crate::reads::Reads;
 use crate::session::{Desk, Endpoint, Hello};
 use crate::settings::Settings;
 use crate::stats::{ConnectionStats, Stats};
-use crate::storage::{OpenStore, Storage};
 use crate::worker::{Audience, ConnectionInfo, Job, Newcomer, Socket, Which, Worker};
+
+pub use builder::Builder;
 
 /// The real-time server: who is connected, what is published to them, what they ask.
 ///
@@ -63,154 +65,6 @@ impl std::fmt::Display for Overloaded {
 }
 
 impl std::error::Error for Overloaded {}
-
-/// Puts a [`Realtime`] together.
-pub struct Builder {
-    settings: Settings,
-    verifier: Arc<dyn Verifier>,
-    open: Option<OpenStore>,
-}
-
-impl Builder {
-    /// Keeps documents in a folder, with the embedded store.
-    pub fn sqlite(self, folder: impl Into<std::path::PathBuf>) -> Self {
-        let limits = StoreLimits {
-            document_bytes_max: self.settings.limits.document_bytes,
-            device_answers_kept: self.settings.limits.in_flight,
-            ..StoreLimits::default()
-        };
-        self.sqlite_with(folder, limits)
-    }
-
-    /// The same, with other quotas.
-    pub fn sqlite_with(self, folder: impl Into<std::path::PathBuf>, limits: StoreLimits) -> Self {
-        let folder = folder.into();
-        self.store(Box::new(move |check| {
-            let options = SqliteOptions { folder: folder.clone(), limits: limits.clone(), check };
-            Ok(Arc::new(SqliteStore::open(&options)?) as Arc<dyn Store>)
-        }))
-    }
-
-    /// Keeps documents in any store. Without one the server is a relay.
-    pub fn store(mut self, open: OpenStore) -> Self {
-        self.open = Some(open);
-        self
-    }
-
-    /// Starts the threads. Must be called inside a tokio runtime, which then also reads what
-    /// connections have missed.
-    pub fn start(self) -> Result<Realtime, String> {
-        self.settings.check()?;
-        let Self { settings, verifier, open } = self;
-        let stats = Arc::new(Stats::default());
-        let gate = Gate::new(verifier);
-        let committer = open.as_ref().map(|_| Committer::new(&settings, Arc::clone(&stats)));
-        let desk = Arc::new(Desk { settings, gate, committer: committer.clone(), stats });
-        let known: Arc<OnceLock<Vec<Weak<Worker>>>> = Arc::default();
-        let mut threads = Vec::new();
-        let store = match (open, committer) {
-            (Some(open), Some(committer)) => {
-                Some(start_store(open, committer, &desk, &known, &mut threads))
-            }
-            _ => {
-                tracing::info!(relay = true, "{INITIALIZED}");
-                None
-            }
-        };
-        let progress = Arc::new(ProgressJobs::new(&desk.settings));
-        let recoveries =
-            Recoveries::new(Arc::clone(&desk), store.as_ref().map(|side| Arc::clone(&side.reads)));
-        let workers = start_workers(&desk, &progress, &recoveries, &mut threads)?;
-        recoveries.set_workers(&workers);
-        let weak = workers.iter().map(Arc::downgrade).collect();
-        if known.set(weak).is_err() {
-            return Err("the workers were made known twice".into());
-        }
-        let inner = Inner {
-            admission: Admission::new(&desk.settings),
-            desk,
-            workers,
-            store,
-            progress,
-            draining: AtomicBool::new(false),
-            threads: Mutex::new(threads),
-        };
-        Ok(Realtime { inner: Arc::new(inner) })
-    }
-}
-
-fn start_workers(
-    desk: &Arc<Desk>,
-    progress: &Arc<ProgressJobs>,
-    recoveries: &Arc<Recoveries>,
-    threads: &mut Vec<JoinHandle<()>>,
-) -> Result<Workers, String> {
-    let mut workers = Workers::new();
-    for index in 0..desk.settings.workers {
-        let index = u16::try_from(index).map_err(|_| "at most 65,535 workers".to_owned())?;
-        let recoveries = Arc::clone(recoveries);
-        let start_recovery = Box::new(move |ask| recoveries.start(ask));
-        let (worker, thread) =
-            Worker::start(index, Arc::clone(desk), Arc::clone(progress), start_recovery)
-                .map_err(|error| format!("a worker can't be started: {error}"))?;
-        workers.push(worker);
-        threads.push(thread);
-    }
-    Ok(workers)
-}
-
-fn start_store(
-    open: OpenStore,
-    committer: Arc<Committer>,
-    desk: &Arc<Desk>,
-    workers: &Arc<OnceLock<Vec<Weak<Worker>>>>,
-    threads: &mut Vec<JoinHandle<()>>,
-) -> StoreSide {
-    let revocations = Arc::clone(&desk.gate.revocations);
-    let load = Box::new(move |store: &dyn Store| {
-        for (user, revocation) in store.revocations()? {
-            revocations.add(&user, &revocation);
-        }
-        tracing::info!("{INITIALIZED}");
-        Ok(())
-    });
-    let (storage, thread) = Storage::start(open, load);
-    threads.push(thread);
-    let to_workers = Arc::clone(workers);
-    let deliver = Box::new(move |deliveries| spread(&to_workers, deliveries));
-    let close_all = |workers: &Arc<OnceLock<Vec<Weak<Worker>>>>| {
-        let workers = Arc::clone(workers);
-        // What was committed at the moment of the failure may not have been delivered: every
-        // device recovers from its position.
-        Box::new(move || {
-            for worker in workers.get().into_iter().flatten().filter_map(Weak::upgrade) {
-                worker.push(Job::CloseAll(CloseCode::Internal));
-            }
-        })
-    };
-    threads.push(committer.start(Arc::clone(&storage), deliver, close_all(workers)));
-    let reads =
-        Reads::new(storage, Memory::new(desk.settings.recovery_bytes_max), close_all(workers));
-    StoreSide { committer, reads }
-}
-
-/// Hands each worker its share of a commit's deliveries, in commit order.
-fn spread(workers: &OnceLock<Vec<Weak<Worker>>>, deliveries: Vec<Delivery>) {
-    let Some(workers) = workers.get() else { return };
-    let mut shares: Vec<Vec<Delivery>> = workers.iter().map(|_| Vec::new()).collect();
-    for delivery in deliveries {
-        let worker = match &delivery {
-            Delivery::Event { user, .. } => worker_of(user, workers.len()),
-            Delivery::Answer { connection, .. } => usize::from(connection.worker),
-        };
-        shares[worker].push(delivery);
-    }
-    for (worker, share) in workers.iter().zip(shares) {
-        if let Some(worker) = worker.upgrade().filter(|_| !share.is_empty()) {
-            worker.push(Job::Deliver(share));
-        }
-    }
-}
 
 /// All of a user's connections live with one worker.
 fn worker_of(user: &str, workers: usize) -> usize {
@@ -473,9 +327,6 @@ impl Realtime {
         graceful && joined.is_ok()
     }
 }
-
-/// What the log says when connections can be taken.
-const INITIALIZED: &str = "WebSocket server initialized on /ws/realtime";
 
 /// Largest message of the conformance listener.
 const ECHO_MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
