@@ -67,7 +67,7 @@ pub(crate) struct ServeFlags {
     #[arg(long, env = "DRAFTWIRE_RELAY", value_parser = switch())]
     pub(crate) relay: bool,
     /// Page origins that may connect besides the server's own host; can be given several times.
-    #[arg(long, env = "DRAFTWIRE_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    #[arg(long, env = "DRAFTWIRE_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', num_args = 1..)]
     allow_origin: Vec<String>,
     /// Second listener that echoes every message, for conformance suites.
     #[arg(long, env = "DRAFTWIRE_CONFORMANCE_ECHO", value_name = "ADDR")]

@@ -294,11 +294,6 @@ fn convert(fields: &Fields<'_>) -> Result<Command, String> {
 }
 
 impl Command {
-    /// A command refused before the store sees it.
-    pub fn refused_with(message: impl Into<String>) -> Self {
-        Self::Refused { message: message.into() }
-    }
-
     /// The code that [`Command::Refused`] is answered with.
     pub const REFUSED: RejectionCode = RejectionCode::Invalid;
 

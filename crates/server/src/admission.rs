@@ -52,6 +52,11 @@ impl Admission {
         Ok(Seat { admission: Arc::clone(self), user: Arc::clone(user) })
     }
 
+    /// Seats that are taken, also by connections whose handshake was answered a moment ago.
+    pub fn taken(&self) -> usize {
+        self.lock().all
+    }
+
     fn lock(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }

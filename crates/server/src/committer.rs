@@ -264,7 +264,7 @@ impl Work {
             }
             Item::RenewEpoch { user, lost, done } => {
                 let renewed = match self.storage.current() {
-                    Some(store) => guarded(|| store.renew_epoch(&user, &lost, clock::wall())),
+                    Some(store) => guarded(|| store.renew_epoch(&user, &lost)),
                     None => Err(StoreError::Unavailable("the store is not ready".into())),
                 };
                 if let Err(error) = &renewed {

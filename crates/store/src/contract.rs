@@ -26,7 +26,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Gives the user a new epoch, durably, if `lost` is still the current one. Documents, `seq`
     /// and `mutationId`s stay.
-    fn renew_epoch(&self, user: &str, lost: &str, now: Timestamp) -> Result<(), StoreError>;
+    fn renew_epoch(&self, user: &str, lost: &str) -> Result<(), StoreError>;
 
     /// About how many bytes [`Store::recover`] reads for this user at most: what a caller sets
     /// aside before it asks.

@@ -308,10 +308,10 @@ impl Realtime {
     /// After [`Settings::drain`] what is left is cut. False where something had to be cut.
     pub async fn shutdown(&self) -> bool {
         self.begin_drain();
-        let stats = &self.inner.desk.stats;
-        let open = || stats.connections.get() + stats.progress_connections.get();
+        // Seats and not the workers' count: who was let in a moment ago has not reached a worker
+        // yet, and is to be told as well.
         let emptied = async {
-            while open() > 0 {
+            while self.inner.admission.taken() > 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };

@@ -27,6 +27,7 @@ mod state;
 
 use std::collections::VecDeque;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -122,6 +123,10 @@ impl Worker {
 
     /// One turn: jobs, then one write per touched socket. True where work is left over.
     fn turn(&self, state: &mut state::State, jobs_max: usize) -> bool {
+        guarded(|| self.work(state, jobs_max)).unwrap_or(true)
+    }
+
+    fn work(&self, state: &mut state::State, jobs_max: usize) -> bool {
         let now = clock::now();
         let mut count = 0;
         loop {
@@ -173,9 +178,9 @@ impl Worker {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             let now = clock::now();
             for event in events.iter().filter(|event| event.token() != WAKER) {
-                state.socket_event(event, now);
+                guarded(|| state.socket_event(event, now));
             }
-            state.go_on(now);
+            guarded(|| state.go_on(now));
             let left_over = self.turn(&mut state, usize::MAX);
             if state.is_stopped() {
                 return;
@@ -188,4 +193,14 @@ impl Worker {
             }
         }
     }
+}
+
+/// A panic over one connection or job must not end the thread that carries all the others, nor
+/// the committer's that works off an inbox. It is reported by the panic hook, and here.
+fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    let result = catch_unwind(AssertUnwindSafe(work));
+    if result.is_err() {
+        tracing::error!("a worker has panicked over a job or a connection and goes on");
+    }
+    result.ok()
 }

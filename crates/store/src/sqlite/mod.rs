@@ -142,8 +142,8 @@ impl Store for SqliteStore {
         self.write(|writer| batch::apply(writer, &self.limits, &self.epoch, batch, now))
     }
 
-    fn renew_epoch(&self, user: &str, lost: &str, now: Timestamp) -> Result<(), StoreError> {
-        self.write(|writer| user::renew_epoch(writer, user, lost, &self.epoch, now))
+    fn renew_epoch(&self, user: &str, lost: &str) -> Result<(), StoreError> {
+        self.write(|writer| user::renew_epoch(writer, user, lost, &self.epoch))
     }
 
     fn recovery_bytes(&self, user: &str) -> Result<u64, StoreError> {
@@ -286,4 +286,23 @@ fn revoke(
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_waits_until_the_log_was_synced() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = StoreLimits::default();
+        let options = SqliteOptions { folder: folder.path().to_owned(), limits, check: false };
+        let store = SqliteStore::open(&options).unwrap();
+        let asked = store.write(|writer| {
+            let mode: String = writer.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+            Ok((mode, writer.query_row("PRAGMA synchronous", [], |row| row.get(0))?))
+        });
+        // 2 is FULL (https://sqlite.org/pragma.html#pragma_synchronous).
+        assert_eq!(asked.unwrap(), ("wal".to_owned(), 2_i64));
+    }
 }

@@ -106,7 +106,6 @@ pub(super) fn renew_epoch(
     name: &str,
     lost: &str,
     store_epoch: &str,
-    _now: Timestamp,
 ) -> Result<()> {
     let transaction = connection.transaction()?;
     let mut user = User::find_or_make(&transaction, name, store_epoch)?;

@@ -37,7 +37,7 @@ fn a_reopened_store_says_the_same() {
     store.revoke("u", &Revocation::IssuedBefore(1.25)).expect("revoked");
     let lost = Desk::new(&store, "lost");
     lost.create("x");
-    store.renew_epoch("lost", &lost.head().epoch, lost.now()).expect("renewed");
+    store.renew_epoch("lost", &lost.head().epoch).expect("renewed");
     let told = |store: &SqliteStore| {
         let (desk, lost) = (Desk::new(store, "u"), Desk::new(store, "lost"));
         let recovered = desk.recover(None, None);
@@ -321,7 +321,7 @@ fn a_damaged_store_says_nothing_more_until_it_is_reopened() {
     poisoned(list(&store));
     poisoned(store.head("u", None).map(drop));
     poisoned(store.maintain(time(1)).map(drop));
-    poisoned(store.renew_epoch("u", "e", time(1)));
+    poisoned(store.renew_epoch("u", "e"));
     poisoned(store.revoke("u", &Revocation::Token("t".into())));
     drop(store);
 

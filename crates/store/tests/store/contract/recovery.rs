@@ -180,16 +180,16 @@ pub fn a_new_epoch_begins_only_where_the_lost_one_is_current(store: &dyn Store) 
     desk.numbered("phone", 1, "DRAFT_CREATE", &json!({"id": "a", "data": {}}));
     desk.numbered("phone", 2, "DRAFT_UPDATE", &json!({"id": "a", "patch": {"n": 1}}));
     let (old, state) = (desk.head(), desk.state());
-    store.renew_epoch("renewed", "another", desk.now()).expect("renewed");
+    store.renew_epoch("renewed", "another").expect("renewed");
     assert_eq!(desk.head(), old, "that one was not current");
 
-    store.renew_epoch("renewed", &old.epoch, desk.now()).expect("renewed");
+    store.renew_epoch("renewed", &old.epoch).expect("renewed");
     let new = desk.head();
     assert_ne!(new.epoch, old.epoch);
     assert!((1..=64).contains(&new.epoch.chars().count()));
     assert_eq!((new.seq, new.at), (old.seq, old.at));
     assert_eq!((desk.state(), desk.last_mutation("phone")), (state, 2));
-    store.renew_epoch("renewed", &old.epoch, desk.now()).expect("renewed");
+    store.renew_epoch("renewed", &old.epoch).expect("renewed");
     assert_eq!(desk.head(), new, "asked twice, renewed once");
 
     let ahead = Position { epoch: old.epoch.as_str().into(), seq: 9, at: None };
@@ -219,7 +219,7 @@ fn neighbour_epoch(store: &dyn Store) -> String {
 pub fn even_a_user_never_heard_of_can_be_renewed(store: &dyn Store) {
     let desk = Desk::new(store, "renewed early");
     let old = desk.head();
-    store.renew_epoch("renewed early", &old.epoch, desk.now()).expect("renewed");
+    store.renew_epoch("renewed early", &old.epoch).expect("renewed");
     let new = desk.head();
     assert_ne!(new.epoch, old.epoch);
     assert_eq!((new.seq, new.at), (0, None));
