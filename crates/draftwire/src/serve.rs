@@ -20,6 +20,8 @@ const INTERRUPTED: i32 = 130;
 pub(crate) async fn run(flags: ServeFlags) -> Result<ExitCode, String> {
     logging::start(flags.log_format);
     limits::raise_descriptors();
+    // First of all: a signal during the start must not end the process half way either.
+    let signalled = signalled()?;
     let verifier = verifier(&flags)?;
     if flags.dev {
         let token = token::sign(&verifier, DEV_USER, true, DEV_TTL)?;
@@ -39,7 +41,7 @@ pub(crate) async fn run(flags: ServeFlags) -> Result<ExitCode, String> {
         serve_echo(address, &realtime).await?;
     }
     let router = http::router(realtime.clone());
-    if http::serve(listener, router, &realtime, signalled()?).await {
+    if http::serve(listener, router, &realtime, signalled).await {
         tracing::info!("stopped");
     } else {
         tracing::warn!("stopped; connections that did not answer in time were cut");

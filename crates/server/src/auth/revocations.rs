@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use draftwire_store::Revocation;
@@ -15,6 +16,7 @@ use super::token::{Claims, Identity};
 #[derive(Debug, Default)]
 pub struct Revocations {
     users: RwLock<HashMap<String, Revoked>>,
+    loaded: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +39,16 @@ impl Revocations {
                 revoked.tokens.insert(hash(jti));
             }
         }
+    }
+
+    /// Everything the store keeps has been added.
+    pub fn set_loaded(&self) {
+        self.loaded.store(true, Ordering::Release);
+    }
+
+    /// True after [`Revocations::set_loaded`].
+    pub fn are_loaded(&self) -> bool {
+        self.loaded.load(Ordering::Acquire)
     }
 
     /// True where the token of this identity no longer works.

@@ -13,7 +13,7 @@ use draftwire_protocol::names::{USER_ID_RULE, is_user_id};
 use draftwire_protocol::{CloseCode, Timestamp};
 use draftwire_store::Revocation;
 
-use super::caller::Admin;
+use super::caller::{Admin, Operator};
 use super::operations::json;
 use super::{PROGRESS_PATH, Problem, REALTIME_PATH, body};
 use crate::clock;
@@ -36,7 +36,7 @@ pub(super) fn router(realtime: Realtime) -> Router {
         .with_state(realtime)
 }
 
-async fn stats(State(realtime): State<Realtime>, Admin(_): Admin) -> Response {
+async fn stats(State(realtime): State<Realtime>, _: Operator) -> Response {
     json(StatusCode::OK, realtime.counters().to_json())
 }
 

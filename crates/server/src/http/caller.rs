@@ -5,6 +5,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 
 use super::Problem;
+use super::operations::not_ready;
 use crate::Realtime;
 use crate::auth::{Identity, TokenError};
 
@@ -26,12 +27,19 @@ pub(super) struct Caller(pub(super) Identity);
 /// A caller whose token has the admin role.
 pub(super) struct Admin(pub(super) Identity);
 
+/// The same for what must work while the store is not open, and with it the list of revoked
+/// tokens: only for looking at the server itself.
+pub(super) struct Operator;
+
 impl FromRequestParts<Realtime> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, realtime: &Realtime) -> Result<Self, Problem> {
-        let token = bearer(&parts.headers).ok_or(TokenError::Missing)?;
-        Ok(Self(realtime.authenticate_connection(token)?))
+        let identity = identify(parts, realtime)?;
+        if realtime.knows_revocations() {
+            return Ok(Self(identity));
+        }
+        Err(not_ready(realtime))
     }
 }
 
@@ -40,10 +48,29 @@ impl FromRequestParts<Realtime> for Admin {
 
     async fn from_request_parts(parts: &mut Parts, realtime: &Realtime) -> Result<Self, Problem> {
         let Caller(identity) = Caller::from_request_parts(parts, realtime).await?;
-        if identity.admin {
-            return Ok(Self(identity));
-        }
-        let detail = "this call needs a token with the admin role";
-        Err(Problem::new(StatusCode::FORBIDDEN, "FORBIDDEN", detail))
+        check_role(&identity)?;
+        Ok(Self(identity))
     }
+}
+
+impl FromRequestParts<Realtime> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, realtime: &Realtime) -> Result<Self, Problem> {
+        check_role(&identify(parts, realtime)?)?;
+        Ok(Self)
+    }
+}
+
+fn identify(parts: &Parts, realtime: &Realtime) -> Result<Identity, Problem> {
+    let token = bearer(&parts.headers).ok_or(TokenError::Missing)?;
+    Ok(realtime.authenticate_connection(token)?)
+}
+
+fn check_role(identity: &Identity) -> Result<(), Problem> {
+    if identity.admin {
+        return Ok(());
+    }
+    let detail = "this call needs a token with the admin role";
+    Err(Problem::new(StatusCode::FORBIDDEN, "FORBIDDEN", detail))
 }

@@ -89,20 +89,27 @@ fn admit(realtime: &Realtime, request: &Request, endpoint: Endpoint) -> Result<G
     let identity = identify(realtime, headers, &offer, &query, endpoint)?;
     let hello = hello(endpoint, identity, &query)?;
     check_origin(realtime, headers, request.uri())?;
-    if !realtime.is_ready() {
-        let detail = if realtime.is_draining() {
-            "the server is about to restart"
-        } else {
-            "the store is not ready"
-        };
-        return Err(Problem::unavailable(detail, realtime.settings().retry_after));
-    }
+    check_ready(realtime)?;
     let user = hello.identity.as_ref().map_or_else(|| "".into(), |who| Arc::clone(&who.user));
     let seat = realtime.admission().enter(&user).map_err(|detail| {
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_CONNECTIONS", detail)
             .after(realtime.settings().retry_after)
     })?;
+    // Again: a shutdown that has begun in between may not have counted this seat.
+    check_ready(realtime)?;
     Ok(Guest { hello, seat: Some(seat), accept, subprotocol: offer.subprotocol })
+}
+
+fn check_ready(realtime: &Realtime) -> Result<(), Problem> {
+    if realtime.is_ready() {
+        return Ok(());
+    }
+    let detail = if realtime.is_draining() {
+        "the server is about to restart"
+    } else {
+        "the store is not ready"
+    };
+    Err(Problem::unavailable(detail, realtime.settings().retry_after))
 }
 
 /// Checks what RFC 6455 §4.2.1 asks of the request; returns the answer to its key.

@@ -52,6 +52,8 @@ pub fn router(realtime: Realtime) -> Router {
     let api = Router::new()
         .merge(documents_router(realtime.clone()))
         .merge(admin_router(realtime.clone()))
+        // Below the layer: set above it, it would answer preflights with 405.
+        .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(cors(&realtime));
     Router::new()
         .merge(realtime_router(realtime.clone()))
@@ -70,7 +72,9 @@ pub fn realtime_router(realtime: Realtime) -> Router {
 /// `GET /ws/sync` and `POST /api/sync/progress`, for applications without a `/ws/sync` of their
 /// own.
 pub fn progress_router(realtime: Realtime) -> Router {
-    let feed = progress::router(realtime.clone()).layer(cors(&realtime));
+    let feed = progress::router(realtime.clone())
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(cors(&realtime));
     handshake::progress(realtime).merge(feed)
 }
 

@@ -135,6 +135,7 @@ fn start_store(
         for (user, revocation) in store.revocations()? {
             revocations.add(&user, &revocation);
         }
+        revocations.set_loaded();
         tracing::info!("{INITIALIZED}");
         Ok(())
     });

@@ -195,6 +195,12 @@ impl Realtime {
         store_ready && !self.is_draining()
     }
 
+    /// True once the revocations that the store keeps have been read: before that a token can't be
+    /// told from a revoked one.
+    pub(crate) fn knows_revocations(&self) -> bool {
+        self.is_relay() || self.inner.desk.gate.revocations.are_loaded()
+    }
+
     /// True once a shutdown has begun.
     pub fn is_draining(&self) -> bool {
         self.inner.draining.load(Ordering::Acquire)
