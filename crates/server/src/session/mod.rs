@@ -219,6 +219,7 @@ impl Session {
             return Some(self.seq);
         }
         for answer in std::mem::take(&mut catch_up.held) {
+            self.in_flight = self.in_flight.saturating_sub(1);
             outbox.push(answer);
         }
         self.phase = Phase::Live;
@@ -242,14 +243,15 @@ impl Session {
         wanted
     }
 
-    /// A command of this connection was answered.
+    /// A command of this connection was answered. An answer that is held back still counts as
+    /// in flight: the client has not seen it, and only so many may gather here.
     pub fn answer(&mut self, frame: Bytes, outbox: &mut Outbox) {
-        self.in_flight = self.in_flight.saturating_sub(1);
         match &mut self.phase {
-            Phase::CatchingUp(catch_up) => catch_up.held.push(frame),
+            Phase::CatchingUp(catch_up) => return catch_up.held.push(frame),
             Phase::Live => outbox.push(frame),
             Phase::Joining | Phase::Closing(_) => {}
         }
+        self.in_flight = self.in_flight.saturating_sub(1);
     }
 
     /// A frame without a place in the history: progress, an application's own event.
@@ -369,11 +371,6 @@ impl Session {
 
     /// True when the restart's close may follow: every command taken was answered.
     pub fn is_drained(&self) -> bool {
-        let answers_given = match &self.phase {
-            Phase::CatchingUp(catch_up) => catch_up.held.is_empty(),
-            Phase::Joining | Phase::Live => true,
-            Phase::Closing(_) => return false,
-        };
-        self.draining && self.in_flight == 0 && answers_given
+        self.draining && self.in_flight == 0 && !self.is_closing()
     }
 }
