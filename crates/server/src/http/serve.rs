@@ -5,11 +5,11 @@ use std::io;
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::Realtime;
 
@@ -29,10 +29,10 @@ pub async fn serve(
     realtime: &Realtime,
     shutdown: impl Future<Output = ()>,
 ) -> bool {
-    let graceful = GracefulShutdown::new();
-    accept(listener, router, realtime, &graceful, shutdown).await;
+    let requests = Requests::default();
+    accept(listener, router, realtime, &requests, shutdown).await;
     realtime.begin_drain();
-    let requests_done = tokio::time::timeout(realtime.settings().drain, graceful.shutdown());
+    let requests_done = tokio::time::timeout(realtime.settings().drain, requests.finish());
     let (requests_done, connections_done) = tokio::join!(requests_done, realtime.shutdown());
     requests_done.is_ok() && connections_done
 }
@@ -40,14 +40,14 @@ pub async fn serve(
 /// Echoes every message through the same WebSocket code, for conformance suites, until dropped.
 pub async fn serve_echo(listener: TcpListener, realtime: &Realtime) {
     let router = super::handshake::echo(realtime.clone());
-    accept(listener, router, realtime, &GracefulShutdown::new(), std::future::pending()).await;
+    accept(listener, router, realtime, &Requests::default(), std::future::pending()).await;
 }
 
 async fn accept(
     listener: TcpListener,
     router: Router,
     realtime: &Realtime,
-    graceful: &GracefulShutdown,
+    requests: &Requests,
     shutdown: impl Future<Output = ()>,
 ) {
     let mut shutdown = std::pin::pin!(shutdown);
@@ -55,7 +55,7 @@ async fn accept(
         tokio::select! {
             () = &mut shutdown => return,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => carry(stream, router.clone(), realtime, graceful),
+                Ok((stream, _)) => carry(stream, router.clone(), realtime, requests),
                 Err(error) => wait_after(&error).await,
             },
         }
@@ -66,28 +66,47 @@ fn carry(
     stream: tokio::net::TcpStream,
     router: Router,
     realtime: &Realtime,
-    graceful: &GracefulShutdown,
+    requests: &Requests,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection was gone before it began");
         return;
     }
-    let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
+    // Not hyper-util's automatic builder: with upgrades it also speaks HTTP/2, and it waits for the
+    // first bytes for ever.
+    let mut builder = http1::Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(realtime.settings().handshake_time_max)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX);
     let service = TowerToHyperService::new(router);
-    let connection =
-        builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-    let connection = graceful.watch(connection);
+    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    let mut finish = requests.0.subscribe();
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = &mut connection => ended,
+            _ = finish.changed() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
             tracing::debug!(%error, "an HTTP connection ended early");
         }
     });
+}
+
+/// Tells the HTTP connections to end when what they are asked is answered, and waits for them.
+#[derive(Default)]
+struct Requests(watch::Sender<()>);
+
+impl Requests {
+    async fn finish(&self) {
+        self.0.send_replace(());
+        self.0.closed().await;
+    }
 }
 
 /// With no descriptor left, accepting again at once would only burn the processor.
