@@ -9,20 +9,13 @@ use crate::close::{self, CloseFrame};
 use crate::control::ControlBuffer;
 use crate::encode::CONTROL_BYTES_MAX;
 use crate::error::ProtocolError;
+use crate::role::Role;
 use crate::header::{Header, HeaderReader};
 use crate::mask;
 use crate::message::Message;
 use crate::opcode::Opcode;
 use crate::text::TextBuffer;
 
-/// Which end of the connection decodes, and so whether the frames must be masked (RFC 6455 §5.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// The frames come from a client: every one must be masked.
-    Server,
-    /// The frames come from a server: none may be masked.
-    Client,
-}
 
 /// A whole message or control frame, lent from the input or, if it came in pieces, the decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! the role, the shape of control frames and of lengths. It never knows what came before, so the
 //! rules about the order of frames and the size of messages are the decoder's, its only caller.
 
-use crate::decode::Role;
+use crate::role::Role;
 use crate::encode::{
     FINAL_BIT, LENGTH_IS_16_BITS, LENGTH_IS_64_BITS, MASK_BIT, MEDIUM_LENGTH_MAX, SHORT_LENGTH_MAX,
 };

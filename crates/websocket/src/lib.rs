@@ -12,6 +12,7 @@ pub mod encode;
 pub mod error;
 pub mod handshake;
 pub mod opcode;
+pub mod role;
 
 mod control;
 mod header;
@@ -20,10 +21,11 @@ mod message;
 mod text;
 
 pub use close::{CloseFrame, is_valid_close_code};
-pub use decode::{Decoder, Item, Role};
+pub use decode::{Decoder, Item};
 pub use error::ProtocolError;
 pub use handshake::{accept_key, is_valid_key, new_key};
 pub use opcode::Opcode;
+pub use role::Role;
 
 /// The example of the README is compiled and run with the documentation tests.
 #[cfg(doctest)]

@@ -4,7 +4,7 @@
 //! the scanner can use it on untrusted text; the other modules use it on text already checked and
 //! treat a refusal as the end of the text. It never allocates.
 
-use super::scan::JsonFault;
+use super::fault::JsonFault;
 
 /// A cursor over the bytes of a `&str`.
 pub(super) struct Cursor<'a> {

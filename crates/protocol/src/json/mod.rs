@@ -7,6 +7,7 @@
 
 mod canonical;
 mod cursor;
+mod fault;
 mod merge;
 mod scan;
 mod value;
@@ -14,7 +15,7 @@ mod write;
 
 pub use canonical::{DIGEST_BYTES, Digest, digest};
 pub use merge::merge_patch;
-pub use scan::{JsonError, JsonFault};
+pub use fault::{JsonError, JsonFault};
 pub use value::{Kind, Member, Value};
 pub use write::{ObjectWriter, object};
 

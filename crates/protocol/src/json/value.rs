@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 
 use super::cursor::Cursor;
-use super::scan::{JsonError, scan, unescape};
+use super::fault::JsonError;
+use super::scan::{scan, unescape};
 
 /// The text of one JSON value that has passed the scanner, without white space around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use draftwire_protocol::{CloseCode, Timestamp};
 use draftwire_store::Revocation;
 
 use super::caller::{Admin, Operator};
-use super::operations::json;
+use super::answer::json;
 use super::{PROGRESS_PATH, Problem, REALTIME_PATH, body};
 use crate::clock;
 use crate::realtime::Overloaded;

@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 
 use super::Problem;
-use super::operations::not_ready;
+use super::answer::not_ready;
 use crate::Realtime;
 use crate::auth::{Identity, TokenError};
 

@@ -17,7 +17,7 @@ use draftwire_protocol::{ClientFrame, Command, FrameError};
 use draftwire_store::{Author, Submission};
 
 use super::caller::Caller;
-use super::operations::json;
+use super::answer::json;
 use super::{Problem, body};
 use crate::Realtime;
 use crate::clock;

@@ -21,13 +21,11 @@ use draftwire_protocol::kind::names;
 use draftwire_protocol::limits::{DATA_LEVELS_MAX, FRAME_LEVELS_MAX};
 use draftwire_protocol::names::{DOCUMENT_ID_RULE, USER_ID_RULE, is_document_id, is_user_id};
 use draftwire_store::{Answer, Author, IdempotencyKey, Submission};
-use http_body_util::{BodyExt, Full};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::caller::{Admin, Caller};
 use super::entity_tag::{condition, entity_tag, is_known};
-use super::operations::json;
+use super::answer::{json, large_json};
 use super::{Problem, body};
 use crate::Realtime;
 use crate::reads::Reads;
@@ -329,13 +327,4 @@ fn tagged(mut response: Response, tag: &str) -> Response {
         response.headers_mut().insert(header::ETAG, tag);
     }
     response
-}
-
-/// A JSON answer whose memory was set aside: the permit goes when the last byte has gone.
-pub(super) fn large_json(body: String, memory: Option<OwnedSemaphorePermit>) -> Response {
-    let body = Full::new(bytes::Bytes::from(body)).map_frame(move |frame| {
-        let _held = &memory;
-        frame
-    });
-    ([(header::CONTENT_TYPE, "application/json")], Body::new(body)).into_response()
 }

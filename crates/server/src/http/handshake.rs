@@ -264,6 +264,15 @@ fn switch(realtime: Realtime, guest: Guest, upgrade: OnUpgrade) -> Response {
 /// The raw TCP socket where there is one; anything else is bridged.
 fn take_socket(upgraded: Upgraded) -> std::io::Result<(Socket, Vec<u8>)> {
     use hyper_util::server::conn::auto::upgrade::downcast;
+    // By our own accept loop.
+    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => {
+            let socket = Socket::from_tokio(parts.io.into_inner())?;
+            return Ok((socket, parts.read_buf.to_vec()));
+        }
+        Err(upgraded) => upgraded,
+    };
+    // By that of an application: axum::serve.
     match downcast::<TokioIo<TcpStream>>(upgraded) {
         Ok(parts) => {
             let socket = Socket::from_tokio(parts.io.into_inner())?;

@@ -16,10 +16,12 @@
 //! | `admin` | publish, connections, revoke, statistics |
 //! | `progress` | `POST /api/sync/progress` |
 //! | `operations` | session, `/healthz`, `/readyz` |
+//! | `answer` | answers that several routes give |
 //! | `body` | reading bodies within bounds of size and time |
 //! | `problem` | errors |
 
 mod admin;
+mod answer;
 mod body;
 mod caller;
 mod commands;

@@ -2,19 +2,14 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use draftwire_protocol::json::object;
 
-use super::Problem;
+use super::answer::{json, not_ready};
 use super::caller::Caller;
 use crate::Realtime;
-
-/// A JSON answer.
-pub(super) fn json(status: StatusCode, body: String) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
-}
 
 pub(super) fn session(realtime: Realtime) -> Router {
     Router::new().route("/api/session", get(verdict)).with_state(realtime)
@@ -46,14 +41,4 @@ async fn readiness(State(realtime): State<Realtime>) -> Response {
         return json(StatusCode::OK, r#"{"status":"ready"}"#.into());
     }
     not_ready(&realtime).into_response()
-}
-
-/// Nothing can be served just now.
-pub(super) fn not_ready(realtime: &Realtime) -> Problem {
-    let detail = if realtime.is_draining() {
-        "the server is about to restart"
-    } else {
-        "the store is not ready; the log says why"
-    };
-    Problem::unavailable(detail, realtime.settings().retry_after)
 }

@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 use super::Problem;
 use super::caller::Caller;
-use super::documents::large_json;
-use super::operations::not_ready;
+use super::answer::large_json;
+use super::answer::not_ready;
 use super::position::Query;
 use crate::Realtime;
 use crate::clock;

@@ -9,7 +9,7 @@ use draftwire_protocol::{CloseCode, Timestamp};
 use draftwire_websocket::{Decoder, Item, Role};
 
 use super::job::Newcomer;
-use super::socket::Socket;
+use super::socket::{Socket, token_of};
 use crate::admission::Seat;
 use crate::clock::Now;
 use crate::delivery::ConnectionKey;
@@ -189,8 +189,7 @@ impl Connection {
     }
 
     pub(super) fn register(&mut self, registry: &mio::Registry) -> io::Result<()> {
-        let token = super::slots::token(self.key.index, self.key.generation);
-        self.socket.register(registry, mio::Token(token))
+        self.socket.register(registry, token_of(self.key))
     }
 }
 

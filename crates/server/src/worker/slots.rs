@@ -3,10 +3,13 @@
 //! Beside each place stands the moment at which its connection is due, in a list of its own: a
 //! sweep over many idle connections reads a few bytes of each.
 
+use mio::Token;
+
 use crate::clock::Tick;
 use crate::delivery::ConnectionKey;
 
 use super::connection::Connection;
+use super::socket::place_of;
 
 /// Places for connections.
 #[derive(Default)]
@@ -55,8 +58,8 @@ impl Slots {
     }
 
     /// The connection that a socket's event is for, if it still lives.
-    pub(super) fn by_token(&mut self, token: usize) -> Option<&mut Connection> {
-        let (index, generation) = (token as u32, (token >> 32) as u32);
+    pub(super) fn by_token(&mut self, token: Token) -> Option<&mut Connection> {
+        let (index, generation) = place_of(token);
         let slot = self.slots.get_mut(index as usize)?;
         slot.connection.as_deref_mut().filter(|_| slot.generation == generation)
     }
@@ -80,9 +83,4 @@ impl Slots {
     pub(super) fn count(&self) -> usize {
         self.slots.len() - self.free.len()
     }
-}
-
-/// The token under which a connection's socket is registered.
-pub(super) fn token(index: u32, generation: u32) -> usize {
-    index as usize | ((generation as usize) << 32)
 }

@@ -10,6 +10,8 @@ use std::net::Shutdown;
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
 
+use crate::delivery::ConnectionKey;
+
 /// A non-blocking socket.
 #[derive(Debug)]
 pub enum Socket {
@@ -86,4 +88,14 @@ impl Socket {
             tracing::trace!(%error, "a socket was already shut down");
         }
     }
+}
+
+/// The token under which a connection's socket is registered.
+pub(super) fn token_of(key: ConnectionKey) -> Token {
+    Token(key.index as usize | ((key.generation as usize) << 32))
+}
+
+/// Index and generation of the connection that was registered so.
+pub(super) fn place_of(token: Token) -> (u32, u32) {
+    (token.0 as u32, (token.0 >> 32) as u32)
 }

@@ -195,7 +195,7 @@ impl State {
 
     /// The system tells of a socket.
     pub(super) fn socket_event(&mut self, event: &Event, now: Now) {
-        let Some(connection) = self.slots.by_token(event.token().0) else { return };
+        let Some(connection) = self.slots.by_token(event.token()) else { return };
         let readable = event.is_readable() || event.is_read_closed() || event.is_error();
         connection.notice(readable, event.is_writable(), now);
         let index = connection.key.index;

@@ -9,16 +9,17 @@ use std::sync::Arc;
 
 use draftwire_protocol::code::RejectionCode;
 use draftwire_protocol::reply::{Outcome, Rejection};
-use draftwire_protocol::{Collection, Document, Event, Origin, Timestamp};
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use draftwire_protocol::{Document, Event, Origin, Timestamp};
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::answers::{self, Device, Due};
+use super::documents::DocumentTable;
 use super::error::{Failure, Result};
 use super::log;
 use super::user::User;
 use crate::contract::{Answer, Applied, Author, CommittedEvent, Submission};
 use crate::limits::StoreLimits;
-use crate::rules::{Context, Decision, Documents, Usage, decide};
+use crate::rules::{Context, Decision, Usage, decide};
 
 /// See [`crate::Store::apply`].
 pub(super) fn apply(
@@ -280,87 +281,5 @@ fn document_id(event: &Event) -> &str {
         Event::Created(_, document)
         | Event::Updated(_, document)
         | Event::Converted { document, .. } => &document.id,
-    }
-}
-
-/// A collection as the tables number it.
-pub(super) fn collection_number(collection: Collection) -> i64 {
-    match collection {
-        Collection::Drafts => 0,
-        Collection::Pending => 1,
-    }
-}
-
-/// The documents of one user.
-struct DocumentTable<'a> {
-    connection: &'a Connection,
-    user: i64,
-}
-
-impl Documents for DocumentTable<'_> {
-    type Error = Failure;
-
-    fn get(&mut self, collection: Collection, id: &str) -> Result<Option<Document>> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT name, version, data, created_at, updated_at FROM documents
-             WHERE user = ? AND collection = ? AND name = ?",
-        )?;
-        let key = params![self.user, collection_number(collection), id];
-        Ok(statement.query_row(key, super::read::document_from_row).optional()?)
-    }
-}
-
-impl DocumentTable<'_> {
-    fn write(&self, event: &Event) -> Result<()> {
-        match event {
-            Event::Created(collection, document) => self.insert(*collection, document),
-            Event::Updated(collection, document) => self.update(*collection, document),
-            Event::Deleted(collection, id) => self.delete(*collection, id),
-            Event::Converted { draft_id, document } => {
-                self.delete(Collection::Drafts, draft_id)?;
-                self.insert(Collection::Pending, document)
-            }
-        }
-    }
-
-    fn insert(&self, collection: Collection, document: &Document) -> Result<()> {
-        let mut statement = self.connection.prepare_cached(
-            "INSERT INTO documents (user, collection, name, version, created_at, updated_at, data)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )?;
-        statement.execute(params![
-            self.user,
-            collection_number(collection),
-            document.id,
-            document.version,
-            document.created_at.as_millis(),
-            document.updated_at.as_millis(),
-            document.data,
-        ])?;
-        Ok(())
-    }
-
-    fn update(&self, collection: Collection, document: &Document) -> Result<()> {
-        let mut statement = self.connection.prepare_cached(
-            "UPDATE documents SET version = ?, updated_at = ?, data = ?
-             WHERE user = ? AND collection = ? AND name = ?",
-        )?;
-        statement.execute(params![
-            document.version,
-            document.updated_at.as_millis(),
-            document.data,
-            self.user,
-            collection_number(collection),
-            document.id,
-        ])?;
-        Ok(())
-    }
-
-    fn delete(&self, collection: Collection, id: &str) -> Result<()> {
-        let mut statement = self.connection.prepare_cached(
-            "DELETE FROM documents WHERE user = ? AND collection = ? AND name = ?",
-        )?;
-        statement.execute(params![self.user, collection_number(collection), id])?;
-        Ok(())
     }
 }

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `schema` | tables, format version |
 //! | `batch` | applying a batch in one commit |
+//! | `documents` | the documents of a user |
 //! | `user` | the row of a user, read once and written once per batch |
 //! | `answers` | `mutationId`s and `Idempotency-Key`s |
 //! | `log` | appending events, trimming, ageing |
@@ -16,6 +17,7 @@
 
 mod answers;
 mod batch;
+mod documents;
 mod error;
 mod log;
 mod read;

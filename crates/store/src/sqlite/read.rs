@@ -3,11 +3,11 @@
 //! A [`Reader`] lives inside one read transaction, so all it says is true at one moment.
 
 use draftwire_protocol::reply::{Head, SnapshotReason};
-use draftwire_protocol::{Collection, Document, Position, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use draftwire_protocol::{Collection, Position, Timestamp};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::answers::Device;
-use super::batch::collection_number;
+use super::documents::{collection_number, document_from_row};
 use super::error::Result;
 use super::user::User;
 use crate::contract::{Ask, CommittedEvent, Found, Listing, Page, Recovered, Revocation};
@@ -223,15 +223,4 @@ impl Reader<'_> {
 
 fn snapshot_bytes(user: &User) -> u64 {
     user.usage.bytes + user.usage.documents * DOCUMENT_FRAME_BYTES
-}
-
-/// Reads `name, version, data, created_at, updated_at`.
-pub(super) fn document_from_row(row: &Row<'_>) -> rusqlite::Result<Document> {
-    Ok(Document {
-        id: row.get(0)?,
-        version: row.get(1)?,
-        data: row.get(2)?,
-        created_at: Timestamp::from_millis(row.get(3)?),
-        updated_at: Timestamp::from_millis(row.get(4)?),
-    })
 }
