@@ -62,12 +62,7 @@ async fn accept(
     }
 }
 
-fn carry(
-    stream: tokio::net::TcpStream,
-    router: Router,
-    realtime: &Realtime,
-    requests: &Requests,
-) {
+fn carry(stream: tokio::net::TcpStream, router: Router, realtime: &Realtime, requests: &Requests) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection was gone before it began");
         return;

@@ -36,6 +36,9 @@ pub(super) struct Connection {
     pub(super) outbox: Outbox,
     pub(super) connected_at: Timestamp,
     pub(super) outbox_bytes_max: usize,
+    /// Gives the place in the house back. Dropped before the socket: a client that sees the
+    /// connection's end may come in again at once.
+    _seat: Option<Seat>,
     socket: Socket,
     decoder: Decoder,
     /// Bytes that came while the session did not read.
@@ -46,8 +49,6 @@ pub(super) struct Connection {
     blocked: bool,
     /// In the list of connections to settle.
     pub(super) touched: bool,
-    /// Gives the place in the house back.
-    _seat: Option<Seat>,
 }
 
 impl Connection {
