@@ -9,13 +9,12 @@ use crate::close::{self, CloseFrame};
 use crate::control::ControlBuffer;
 use crate::encode::CONTROL_BYTES_MAX;
 use crate::error::ProtocolError;
-use crate::role::Role;
 use crate::header::{Header, HeaderReader};
 use crate::mask;
 use crate::message::Message;
 use crate::opcode::Opcode;
+use crate::role::Role;
 use crate::text::TextBuffer;
-
 
 /// A whole message or control frame, lent from the input or, if it came in pieces, the decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

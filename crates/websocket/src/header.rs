@@ -4,12 +4,12 @@
 //! the role, the shape of control frames and of lengths. It never knows what came before, so the
 //! rules about the order of frames and the size of messages are the decoder's, its only caller.
 
-use crate::role::Role;
 use crate::encode::{
     FINAL_BIT, LENGTH_IS_16_BITS, LENGTH_IS_64_BITS, MASK_BIT, MEDIUM_LENGTH_MAX, SHORT_LENGTH_MAX,
 };
 use crate::error::ProtocolError;
 use crate::opcode::Opcode;
+use crate::role::Role;
 
 /// Two bytes, eight of a long length and four of a mask.
 const HEADER_BYTES_MAX: usize = 14;

@@ -14,8 +14,8 @@ mod value;
 mod write;
 
 pub use canonical::{DIGEST_BYTES, Digest, digest};
-pub use merge::merge_patch;
 pub use fault::{JsonError, JsonFault};
+pub use merge::merge_patch;
 pub use value::{Kind, Member, Value};
 pub use write::{ObjectWriter, object};
 

@@ -13,8 +13,8 @@ use draftwire_protocol::names::{USER_ID_RULE, is_user_id};
 use draftwire_protocol::{CloseCode, Timestamp};
 use draftwire_store::Revocation;
 
-use super::caller::{Admin, Operator};
 use super::answer::json;
+use super::caller::{Admin, Operator};
 use super::{PROGRESS_PATH, Problem, REALTIME_PATH, body};
 use crate::clock;
 use crate::realtime::Overloaded;

@@ -16,8 +16,8 @@ use draftwire_protocol::reply::{self, frame};
 use draftwire_protocol::{ClientFrame, Command, FrameError};
 use draftwire_store::{Author, Submission};
 
-use super::caller::Caller;
 use super::answer::json;
+use super::caller::Caller;
 use super::{Problem, body};
 use crate::Realtime;
 use crate::clock;

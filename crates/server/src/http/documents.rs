@@ -23,9 +23,9 @@ use draftwire_protocol::names::{DOCUMENT_ID_RULE, USER_ID_RULE, is_document_id, 
 use draftwire_store::{Answer, Author, IdempotencyKey, Submission};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::answer::{json, large_json};
 use super::caller::{Admin, Caller};
 use super::entity_tag::{condition, entity_tag, is_known};
-use super::answer::{json, large_json};
 use super::{Problem, body};
 use crate::Realtime;
 use crate::reads::Reads;

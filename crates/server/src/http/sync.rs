@@ -18,9 +18,9 @@ use draftwire_store::{Plan, Recovered};
 use tokio::time::Instant;
 
 use super::Problem;
-use super::caller::Caller;
 use super::answer::large_json;
 use super::answer::not_ready;
+use super::caller::Caller;
 use super::position::Query;
 use crate::Realtime;
 use crate::clock;
