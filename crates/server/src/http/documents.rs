@@ -284,11 +284,15 @@ fn idempotency_key(
     payload: &str,
     condition: Option<&Condition>,
 ) -> Result<Option<IdempotencyKey>, Problem> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
-    let key = value.to_str().unwrap_or_default().trim();
-    if key.is_empty() || key.len() > IDEMPOTENCY_KEY_CHARS_MAX {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).into_iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let key = value.to_str().unwrap_or_default();
+    let visible = key.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+    let fits = (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len());
+    if !visible || !fits || values.next().is_some() {
         return Err(Problem::invalid(format!(
-            "Idempotency-Key must be 1 to {IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters"
+            "Idempotency-Key must stand once and be 1 to {IDEMPOTENCY_KEY_CHARS_MAX} visible \
+             ASCII characters"
         )));
     }
     // What was asked: a patch is not a replacement, and a condition is part of the request.

@@ -51,17 +51,12 @@ pub const PROGRESS_PATH: &str = "/ws/sync";
 
 /// Everything: what the binary serves.
 pub fn router(realtime: Realtime) -> Router {
-    let api = Router::new()
-        .merge(documents_router(realtime.clone()))
-        .merge(admin_router(realtime.clone()))
-        // Below the layer: set above it, it would answer preflights with 405.
-        .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(cors(&realtime));
     Router::new()
         .merge(realtime_router(realtime.clone()))
         .merge(progress_router(realtime.clone()))
+        .merge(documents_router(realtime.clone()))
+        .merge(admin_router(realtime.clone()))
         .merge(operations_router(realtime))
-        .merge(api)
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
 }
@@ -74,28 +69,36 @@ pub fn realtime_router(realtime: Realtime) -> Router {
 /// `GET /ws/sync` and `POST /api/sync/progress`, for applications without a `/ws/sync` of their
 /// own.
 pub fn progress_router(realtime: Realtime) -> Router {
-    let feed = progress::router(realtime.clone())
-        .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(cors(&realtime));
+    let cors = cors(&realtime);
+    let feed = callable(progress::router(realtime.clone()), cors);
     handshake::progress(realtime).merge(feed)
 }
 
 /// Documents, commands and sync over plain HTTP, and `GET /api/session`.
 pub fn documents_router(realtime: Realtime) -> Router {
-    documents::router(realtime.clone())
+    let cors = cors(&realtime);
+    let routes = documents::router(realtime.clone())
         .merge(commands::router(realtime.clone()))
         .merge(sync::router(realtime.clone()))
-        .merge(operations::session(realtime))
+        .merge(operations::session(realtime));
+    callable(routes, cors)
 }
 
 /// Publishing, connections, revocation, statistics.
 pub fn admin_router(realtime: Realtime) -> Router {
-    admin::router(realtime)
+    let cors = cors(&realtime);
+    callable(admin::router(realtime), cors)
 }
 
 /// `/healthz` and `/readyz`, for applications without their own.
 pub fn operations_router(realtime: Realtime) -> Router {
     operations::health(realtime)
+}
+
+/// Routes that pages of other origins may call. What a path does not know is answered below the
+/// layer that answers preflights, or it would answer those as well.
+fn callable(routes: Router, cors: CorsLayer) -> Router {
+    routes.method_not_allowed_fallback(problem::method_not_allowed).layer(cors)
 }
 
 /// Cross-origin calls (CORS): the same allow-list as for WebSocket origins.
