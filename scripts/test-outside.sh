@@ -70,15 +70,22 @@ summary() {
         END { print p + 0 " passed, " f + 0 " failed, " s + 0 " skipped" }' "$1"
 }
 
+has_python() {
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+# Debian's packages, where this user may install them.
+install() {
+    [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null &&
+        apt-get update -q && apt-get install -y -q "$@"
+}
+
 # A virtual environment with what requirements.txt pins.
 python_environment() {
     local venv=$1
     if [[ ! -x $venv/bin/pip ]] && ! python3 -m venv "$venv"; then
         rm -rf "$venv"
-        if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
-            return 1
-        fi
-        (apt-get update -q && apt-get install -y -q python3-venv) || return 1
+        install python3-venv || return 1
         python3 -m venv "$venv" || return 1
     fi
     "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$tests/requirements.txt"
@@ -86,7 +93,7 @@ python_environment() {
 
 python_tests() {
     local venv=$cache/outside-venv log
-    if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    if ! has_python && ! { install python3 python3-venv && has_python; }; then
         skip Python "python3 3.11 or newer is needed"
         return
     fi

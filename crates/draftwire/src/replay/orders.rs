@@ -70,8 +70,9 @@ fn group(reader: impl Read, limit: usize) -> Result<Vec<Customer>, String> {
                 return Err(format!("line {}: {name} is no number", index + 2));
             }
         }
+        // The lines of an order need not stand together, so the file is read to its end.
         if !orders.contains_key(number) && orders.len() == limit {
-            break;
+            continue;
         }
         let line = Line {
             article: article.to_owned(),
