@@ -114,6 +114,7 @@ impl State {
             Job::Recovered { key, frames, seq, reserved } => {
                 if let Some(connection) = self.slots.find(key) {
                     let Connection { session, outbox, .. } = connection;
+                    self.desk.stats.messages_out.add(frames.len() as u64);
                     session.recovered(frames, seq, reserved, outbox, now);
                     self.touch(key.index);
                 }
