@@ -157,7 +157,8 @@ impl ClientFrame {
         let field = |name: &str| members.iter().find(|(member, _)| member == name).map(|m| m.1);
         let number = field("mutationId").filter(|value| !value.is_null());
         let name = field("type");
-        let payload = field("payload").unwrap_or(Value::from_checked("{}"));
+        let payload = field("payload").filter(|value| !value.is_null());
+        let payload = payload.unwrap_or(Value::from_checked("{}"));
         let number = number.map(|value| numbered(value, name, payload)).transpose()?;
         match name.and_then(Value::as_str) {
             Some(name) => Self::of_type(&name, payload, number),
@@ -170,6 +171,10 @@ impl ClientFrame {
         payload: Value<'_>,
         number: Option<Numbered>,
     ) -> Result<Self, FrameError> {
+        let counts = number.is_some() && !payload.is_object();
+        if counts && matches!(name, names::AUTH | names::PING) {
+            return unknown(number, "payload must be an object".into());
+        }
         let read: fn(&Fields<'_>, Collection) -> Result<Command, String> = match name {
             names::AUTH => {
                 let token = payload.get("token").and_then(Value::as_str);

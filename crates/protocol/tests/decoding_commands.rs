@@ -184,9 +184,17 @@ fn a_missing_or_mistyped_member_is_named() {
 fn a_payload_that_is_no_object_is_invalid() {
     let commands = ["DRAFT_CREATE", "PENDING_UPDATE", "DRAFT_DELETE", "DRAFT_CONVERT", "SKIP"];
     for name in commands {
-        for payload in ["null", "[]", "1", "\"{}\"", "true"] {
+        for payload in ["[]", "1", "\"{}\"", "true"] {
             assert!(refusal(name, payload).contains("payload"), "{name} {payload}");
         }
+    }
+    // One that is null counts as one that is left out: as an empty object.
+    let null = decode(&frame("SKIP", "null"));
+    assert_eq!(null, decode(r#"{"type":"SKIP","mutationId":7}"#));
+    assert!(matches!(null, Ok(ClientFrame::Command { command: Command::Skip, .. })));
+    // With a number these two are answered like commands.
+    for name in ["AUTH", "PING"] {
+        assert!(refusal(name, "[]").contains("payload"), "{name}");
     }
     let without = decode(r#"{"type":"DRAFT_CREATE","mutationId":7}"#);
     let Ok(ClientFrame::Command { number: Some(number), command }) = without else {
@@ -354,7 +362,6 @@ fn auth_and_ping_are_read_whatever_else_they_carry() {
         (r#"{"token":7}"#, None),
         ("{}", None),
         ("null", None),
-        ("[]", None),
     ];
     for (payload, token) in table {
         let token = token.map(|token| Token(token.into()));
@@ -365,7 +372,9 @@ fn auth_and_ping_are_read_whatever_else_they_carry() {
             if number.mutation_id == 7 && found == token));
     }
     assert_eq!(decode(r#"{"type":"PING"}"#), Ok(ClientFrame::Ping { number: None }));
-    let ping = decode(&frame("PING", "1"));
+    let list = decode(r#"{"type":"AUTH","payload":[]}"#);
+    assert_eq!(list, Ok(ClientFrame::Auth { number: None, token: None }));
+    let ping = decode(&frame("PING", "{}"));
     assert!(
         matches!(ping, Ok(ClientFrame::Ping { number: Some(number) }) if number.mutation_id == 7)
     );

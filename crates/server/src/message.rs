@@ -70,10 +70,11 @@ impl WebSocketMessage {
 fn reserved(kind: &str) -> String {
     let instead = if PROGRESS_EVENTS.contains(&kind) {
         "use POST /api/sync/progress for the progress of jobs"
-    } else if DOCUMENT_EVENTS.contains(&kind) {
-        "documents are kept here and changed by commands: use POST, PATCH, PUT or DELETE on \
-         /api/users/{userId}/drafts or /api/users/{userId}/pending (only a server started with \
-         --relay takes these events from its backend)"
+    } else if kind.starts_with("DRAFT_") || kind.starts_with("PENDING_") {
+        "documents are changed by commands, not by publishing: where this server keeps them use \
+         POST, PATCH, PUT or DELETE on /api/users/{userId}/drafts or \
+         /api/users/{userId}/pending; one that was started with --relay takes the seven events \
+         from its backend"
     } else {
         "the protocol uses this name itself: take another one"
     };

@@ -53,6 +53,7 @@ struct Replay {
     ahead: usize,
     measurements: Arc<Measurements>,
     progress: Progress,
+    connected: AtomicUsize,
     commands: AtomicU64,
     cancelled: AtomicUsize,
     nothing_to_cancel: AtomicUsize,
@@ -71,6 +72,7 @@ pub(crate) async fn run(flags: ReplayFlags) -> Result<ExitCode, String> {
         ahead: flags.ahead.max(1),
         measurements: Arc::default(),
         progress: Progress::new(count),
+        connected: AtomicUsize::new(0),
         commands: AtomicU64::new(0),
         cancelled: AtomicUsize::new(0),
         nothing_to_cancel: AtomicUsize::new(0),
@@ -171,10 +173,11 @@ impl Replay {
     async fn connect(&self, customer: Customer) -> Result<Writer, String> {
         let user = format!("{}{}", self.user_prefix, customer.id);
         let token = token::sign(&self.signer, &user, false, TOKEN_TTL)?;
+        let number = self.connected.fetch_add(1, Ordering::Relaxed);
         let mut devices = Vec::new();
         for name in DEVICES {
             // The measurements of all customers share one table, so device names are told apart.
-            let client_id = format!("{name}-{}", customer.id);
+            let client_id = format!("{name}-{number}");
             let measurements = Arc::clone(&self.measurements);
             let device = Device::connect(&self.address, &token, &client_id, measurements).await?;
             devices.push(Arc::new(device));

@@ -14,6 +14,18 @@ use flate2::read::GzDecoder;
 /// Who lines without a customer belong to.
 const NO_CUSTOMER: &str = "none";
 
+/// The columns, in this order.
+const COLUMNS: [&str; 8] = [
+    "InvoiceNo",
+    "StockCode",
+    "Description",
+    "Quantity",
+    "InvoiceDate",
+    "UnitPrice",
+    "CustomerID",
+    "Country",
+];
+
 /// One line of an order, as it stands in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
@@ -61,7 +73,12 @@ fn group(reader: impl Read, limit: usize) -> Result<Vec<Customer>, String> {
     let mut customers: Vec<Customer> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut orders: HashMap<String, (usize, usize)> = HashMap::new();
-    for (index, record) in csv::Reader::from_reader(reader).records().enumerate() {
+    let mut reader = csv::Reader::from_reader(reader);
+    let header = reader.headers().map_err(|error| error.to_string())?;
+    if fields(header) != Some(COLUMNS) {
+        return Err(format!("the first line must name the columns {}", COLUMNS.join(",")));
+    }
+    for (index, record) in reader.records().enumerate() {
         let record = record.map_err(|error| error.to_string())?;
         let [number, article, description, quantity, date, unit_price, customer, country] =
             fields(&record).ok_or_else(|| format!("line {} has not eight columns", index + 2))?;
@@ -96,6 +113,9 @@ fn group(reader: impl Read, limit: usize) -> Result<Vec<Customer>, String> {
             (place, orders.len() - 1)
         });
         customers[customer].orders[order].lines.push(line);
+    }
+    if customers.is_empty() {
+        return Err("there are no orders in it".into());
     }
     Ok(customers)
 }
@@ -133,5 +153,6 @@ mod tests {
         let broken = format!("{HEADER}1,A,Lamp,six,2010-12-01T08:26,2.55,17,UK\n");
         assert!(group(broken.as_bytes(), 1).unwrap_err().contains("line 2: Quantity"));
         assert!(group(&b"a,b\n1,2\n"[..], 1).is_err());
+        assert!(group(HEADER.as_bytes(), 1).unwrap_err().contains("no orders"));
     }
 }

@@ -29,4 +29,15 @@ impl Gate {
         }
         Ok(identity)
     }
+
+    /// Looks again at one that was let in earlier: a call that waits may outlive its token.
+    pub fn still_good(&self, identity: &Identity, now: Timestamp) -> Result<(), TokenError> {
+        if now.as_millis() >= identity.good_until().as_millis() {
+            return Err(TokenError::Expired);
+        }
+        if self.revocations.cover(identity) {
+            return Err(TokenError::Revoked);
+        }
+        Ok(())
+    }
 }

@@ -82,6 +82,14 @@ pub struct Identity {
     pub admin: bool,
 }
 
+impl Identity {
+    /// When the token stops working: its end and the leeway.
+    pub fn good_until(&self) -> Timestamp {
+        let leeway = TOKEN_LEEWAY_SECONDS as i64 * 1000;
+        Timestamp::from_millis(self.expires_at.as_millis().saturating_add(leeway))
+    }
+}
+
 /// Which claims are wanted besides `exp` and the user.
 #[derive(Debug, Clone)]
 pub struct ClaimRules {

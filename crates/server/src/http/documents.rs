@@ -202,7 +202,7 @@ impl Action {
             }),
             Self::Convert => object(|payload| {
                 payload.string("id", id);
-                for name in ["pendingId", "patch"] {
+                for name in ["pendingId", "patch", "ifVersion"] {
                     if let Some(value) = body.get(name) {
                         payload.raw(name, value.text());
                     }
@@ -269,7 +269,7 @@ fn command(
     match &mut command {
         Command::Update { condition: place, .. }
         | Command::Delete { condition: place, .. }
-        | Command::Convert { condition: place, .. } => *place = condition,
+        | Command::Convert { condition: place, .. } => *place = condition.or(place.take()),
         Command::Refused { message } => {
             return Err(Problem::invalid(message.replace("payload.", "")));
         }

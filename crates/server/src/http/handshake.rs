@@ -85,6 +85,7 @@ fn admit(realtime: &Realtime, request: &Request, endpoint: Endpoint) -> Result<G
         let hello = hello(endpoint, None, &Query::of(None)?)?;
         return Ok(Guest { hello, seat: None, accept, subprotocol: offer.subprotocol });
     }
+    check_origin(realtime, headers, request.uri())?;
     let query = Query::of(request.uri().query())?;
     let identity = identify(realtime, headers, &offer, &query, endpoint)?;
     let hello = hello(endpoint, identity, &query)?;

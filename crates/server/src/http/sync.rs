@@ -38,6 +38,8 @@ async fn sync(
     let (client_id, position) = (query.client_id()?, query.position()?);
     let wait = query.wait_millis()?.min(SYNC_WAIT_MILLIS_MAX);
     let deadline = Instant::now() + Duration::from_millis(wait);
+    let left = who.good_until().as_millis() - clock::wall().as_millis();
+    let expiry = Instant::now() + Duration::from_millis(u64::try_from(left).unwrap_or(0));
     let reads = realtime.reads().ok_or_else(|| {
         let detail = "this server relays events and keeps no documents: ask the backend";
         Problem::rejection(RejectionCode::Forbidden, detail)
@@ -54,11 +56,13 @@ async fn sync(
         let event = realtime.next_event(&who.user);
         let memory = reads.reserve(&who.user).await?;
         let recovered = recover(&realtime, &who.user, client_id.clone(), position.clone()).await?;
+        // The token may have ended or been revoked while the call waited.
+        realtime.still_good(&who)?;
         let nothing_new = recovered.plan == Plan::Delta && recovered.events.is_empty();
         if nothing_new && Instant::now() < deadline {
             drop(memory);
             // Either way the log is read again: at the deadline for the last time.
-            drop(tokio::time::timeout_at(deadline, event).await);
+            drop(tokio::time::timeout_at(deadline.min(expiry), event).await);
             continue;
         }
         drop(seat);

@@ -90,6 +90,11 @@ impl Realtime {
         self.inner.desk.gate.admit(token, clock::wall())
     }
 
+    /// Whether the token of an identity that was let in earlier is still good.
+    pub(crate) fn still_good(&self, identity: &Identity) -> Result<(), TokenError> {
+        self.inner.desk.gate.still_good(identity, clock::wall())
+    }
+
     /// Carries a connection that has passed the WebSocket handshake. `leftover` are bytes that
     /// came behind it.
     pub fn register_connection(

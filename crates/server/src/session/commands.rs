@@ -34,11 +34,17 @@ impl Session {
         match ClientFrame::decode(text) {
             Ok(ClientFrame::Ping { number }) => {
                 outbox.push(text_frame(&reply::pong(now.wall)));
-                self.use_up(number, key, outbox, desk, now);
+                self.use_up(number, Command::Skip, key, outbox, desk, now);
             }
             Ok(ClientFrame::Auth { number, token }) => {
-                self.authenticate(token, outbox, desk, now);
-                self.use_up(number, key, outbox, desk, now);
+                let command = match self.authenticate(token, outbox, desk, now) {
+                    Ok(()) => Command::Skip,
+                    Err((code, message)) => {
+                        push_error(outbox, code, &message, now);
+                        Command::Refused { message }
+                    }
+                };
+                self.use_up(number, command, key, outbox, desk, now);
             }
             // The server only sends on /ws/sync; what an older client says there is not answered.
             _ if self.endpoint == Endpoint::Progress => {}
@@ -65,13 +71,14 @@ impl Session {
     fn use_up(
         &mut self,
         number: Option<Numbered>,
+        command: Command,
         key: ConnectionKey,
         outbox: &mut Outbox,
         desk: &Desk,
         now: Now,
     ) {
         if number.is_some() && self.endpoint == Endpoint::Realtime {
-            self.command(number, Command::Skip, key, outbox, desk, now);
+            self.command(number, command, key, outbox, desk, now);
         }
     }
 
@@ -133,29 +140,32 @@ impl Session {
         self.answer(text_frame(&frame(names::REJECTED, now.wall, &payload)), outbox);
     }
 
-    fn authenticate(&mut self, token: Option<Token>, outbox: &mut Outbox, desk: &Desk, now: Now) {
+    fn authenticate(
+        &mut self,
+        token: Option<Token>,
+        outbox: &mut Outbox,
+        desk: &Desk,
+        now: Now,
+    ) -> Result<(), (ErrorCode, String)> {
         let Some(Token(token)) = token else {
             let message = "payload.token must be a string that holds a JWT";
-            return push_error(outbox, ErrorCode::BadToken, message, now);
+            return Err((ErrorCode::BadToken, message.into()));
         };
-        let identity = match desk.gate.admit(&token, now.wall) {
-            Ok(identity) => identity,
-            Err(error) => {
-                return push_error(outbox, ErrorCode::BadToken, &error.to_string(), now);
-            }
+        let admitted = desk.gate.admit(&token, now.wall);
+        let identity = admitted.map_err(|error| (ErrorCode::BadToken, error.to_string()))?;
+        let message = match &self.identity {
+            Some(current) if current.user == identity.user => None,
+            Some(_) => Some("the token belongs to another user; open a connection of its own"),
+            None => Some("this connection was opened without a token; open a new one with it"),
         };
-        if self.identity.as_ref().is_some_and(|current| current.user != identity.user) {
-            let message = "the token belongs to another user; open a connection of its own";
-            return push_error(outbox, ErrorCode::WrongUser, message, now);
-        }
-        if self.identity.is_none() {
-            let message = "this connection was opened without a token; open a new one with it";
-            return push_error(outbox, ErrorCode::WrongUser, message, now);
+        if let Some(message) = message {
+            return Err((ErrorCode::WrongUser, message.into()));
         }
         self.liveness.take_token(&identity, now);
         let notice = reply::token_notice(names::AUTHENTICATED, identity.expires_at, now.wall);
         self.identity = Some(identity);
         outbox.push(text_frame(&notice));
+        Ok(())
     }
 }
 

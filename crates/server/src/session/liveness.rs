@@ -4,7 +4,6 @@
 //! connection. Whoever sweeps asks [`Liveness::due`]; there is no timer per connection.
 
 use draftwire_protocol::CloseCode;
-use draftwire_protocol::limits::TOKEN_LEEWAY_SECONDS;
 
 use crate::auth::Identity;
 use crate::clock::{Now, Tick};
@@ -60,8 +59,7 @@ impl Liveness {
         };
         let ahead = WARNING_MILLIS_MAX.min(life / WARNING_PART_OF_LIFE);
         self.warn = now.steady.after(left.saturating_sub(ahead));
-        let leeway = i64::try_from(TOKEN_LEEWAY_SECONDS * 1000).unwrap_or(0);
-        self.expire = now.steady.after(until(expires.saturating_add(leeway)));
+        self.expire = now.steady.after(until(identity.good_until().as_millis()));
     }
 
     pub(super) fn heard(&mut self, now: Tick) {

@@ -290,8 +290,8 @@ impl Session {
         }
         while let Some(duty) = self.liveness.next_duty(now.steady) {
             match duty {
-                Duty::Ping if outbox.is_empty() => outbox.push(encode::ping(b"").into()),
-                Duty::Ping => {}
+                // Whatever else waits: a ping that was left out would be taken for silence.
+                Duty::Ping => outbox.push(encode::ping(b"").into()),
                 Duty::Warn => self.warn_of_expiry(outbox, now),
                 Duty::Close(code) => {
                     self.close(code, outbox, desk, now.steady);
@@ -372,5 +372,58 @@ impl Session {
     /// True when the restart's close may follow: every command taken was answered.
     pub fn is_drained(&self) -> bool {
         self.draining && self.in_flight == 0 && !self.is_closing()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use draftwire_protocol::Timestamp;
+
+    use super::*;
+    use crate::auth::{ClaimRules, Hs256};
+
+    fn at(millis: u64) -> Now {
+        Now { wall: Timestamp::from_millis(millis as i64), steady: Tick(millis) }
+    }
+
+    /// A live session whose token is announced to end at the very moment of a ping: the ping was
+    /// once left out then, and the client that answered every ping was closed with 4000.
+    #[test]
+    fn a_ping_goes_out_beside_the_announcement_of_a_tokens_end() {
+        let verifier = Hs256::new(&[1; 32], ClaimRules::default()).unwrap();
+        let settings = Settings { heartbeat: Duration::from_secs(8), ..Settings::default() };
+        let desk = Desk {
+            settings,
+            gate: Gate::new(Arc::new(verifier)),
+            committer: None,
+            stats: Arc::default(),
+        };
+        let identity = Identity {
+            user: "ann".into(),
+            expires_at: Timestamp::from_millis(10_000),
+            issued_at: 0.0,
+            token_hash: 0,
+            admin: false,
+        };
+        let hello = Hello {
+            endpoint: Endpoint::Realtime,
+            identity: Some(identity),
+            connection_id: "c".into(),
+            client_id: "a".into(),
+            named: true,
+            position: None,
+            live: false,
+        };
+        let mut session = Session::new(&hello, &desk, at(0));
+        let mut outbox = Outbox::default();
+        session.recovered(Vec::new(), 0, None, &mut outbox, at(0));
+        assert_eq!(session.recovery_taken(0, &mut outbox), None);
+        assert!(session.tick(&mut outbox, &desk, at(8_000)));
+        let mut scratch = Vec::new();
+        let sent = outbox.next_write(&mut scratch).unwrap();
+        assert!(String::from_utf8_lossy(sent).contains("TOKEN_EXPIRING"));
+        assert!(sent.ends_with(&encode::ping(b"")));
     }
 }

@@ -181,6 +181,10 @@ impl State {
         code: CloseCode,
         now: Now,
     ) -> usize {
+        if let Some(user) = self.users.get_mut(user) {
+            // Dropping the senders lets waiting callers look at their tokens again.
+            user.waiting.clear();
+        }
         let mut count = 0;
         for index in self.places_of(user) {
             let Some(connection) = self.slots.get(index) else { continue };

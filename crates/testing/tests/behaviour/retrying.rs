@@ -168,5 +168,6 @@ async fn auth_and_ping_with_a_number_use_it_up() {
     assert_eq!(device.expect("ACK").await.payload()["mutationId"], 2);
     device.send("AUTH", json!({"token": "rubbish"}), 3).await;
     device.expect_error("BAD_TOKEN").await;
-    assert_eq!(device.expect("ACK").await.payload()["mutationId"], 3);
+    // Not an ACK: what was asked has not happened.
+    assert_eq!(device.expect_rejected("INVALID").await.payload()["mutationId"], 3);
 }

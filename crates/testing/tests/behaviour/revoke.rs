@@ -126,3 +126,17 @@ async fn malformed_requests_revoke_nothing() {
     }
     device.expect_nothing().await;
 }
+
+#[tokio::test]
+async fn a_call_that_waits_ends_with_its_token() {
+    let server = TestServer::start().await;
+    let token = issued("ann", 10.0, None);
+    let device = joined(&server, "ann", "phone").await;
+    let target = format!("/api/sync?epoch={}&seq=0&waitMs=30000", device.position().epoch);
+    // Longer than a call is waited for here: it can only come back by the revocation.
+    let waiting = tokio::spawn(server.get(&target).token(&token).send());
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    assert!(!waiting.is_finished());
+    revoke(&server, json!({})).await;
+    waiting.await.unwrap().problem(401, "TOKEN_REVOKED");
+}
