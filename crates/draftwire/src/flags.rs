@@ -147,6 +147,15 @@ struct LimitFlags {
     /// Jobs whose progress is shown on /ws/sync.
     #[arg(long, env = "DRAFTWIRE_PROGRESS_JOBS", value_name = "N", default_value_t = Settings::default().progress_jobs_max)]
     progress_jobs: usize,
+    /// Silence after which a job is forgotten.
+    #[arg(long, env = "DRAFTWIRE_PROGRESS_SILENCE", value_parser = duration, default_value = "1h")]
+    progress_silence: Duration,
+    /// How long an Idempotency-Key is remembered.
+    #[arg(long, env = "DRAFTWIRE_IDEMPOTENCY_AGE", value_parser = duration, default_value = "24h")]
+    idempotency_age: Duration,
+    /// Single tokens of one user that may be revoked.
+    #[arg(long, env = "DRAFTWIRE_USER_REVOKED_TOKENS", value_name = "N", default_value_t = StoreLimits::default().user_revoked_tokens_max)]
+    user_revoked_tokens: usize,
     /// How long the other side may take to answer a close frame.
     #[arg(long, env = "DRAFTWIRE_CLOSE_WAIT", value_parser = duration, default_value = "5s")]
     close_wait: Duration,
@@ -253,6 +262,7 @@ impl ServeFlags {
             body_time_max: limits.body_time,
             batch_bytes_max: limits.batch_bytes,
             progress_jobs_max: limits.progress_jobs,
+            progress_silence_max: limits.progress_silence,
             progress_anonymous: self.sync_anonymous,
             origins: OriginPolicy::new(&self.allow_origin)?,
             ..defaults
@@ -269,10 +279,11 @@ impl ServeFlags {
             user_bytes_max: limits.user_bytes,
             user_devices_max: limits.user_devices,
             user_idempotency_keys_max: limits.user_idempotency_keys,
+            idempotency_age: limits.idempotency_age,
+            user_revoked_tokens_max: limits.user_revoked_tokens,
             log_events_max: limits.log_events,
             log_bytes_max: limits.log_bytes,
             log_age_max: limits.log_age,
-            ..StoreLimits::default()
         }
     }
 }

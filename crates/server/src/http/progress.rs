@@ -49,14 +49,10 @@ async fn report(
         jobs.ended(user.clone(), &job);
     }
     let audience = user.map_or(Audience::Everybody, Audience::User);
-    let mut counts = Some(Vec::new());
-    realtime
-        .publish_frame(Endpoint::Progress, &audience, &text, &mut counts)
+    let reached = realtime
+        .publish_counted(Endpoint::Progress, &audience, &text)
+        .await
         .map_err(|error| overloaded(&realtime, error))?;
-    let mut reached = 0;
-    for counted in counts.into_iter().flatten() {
-        reached += counted.await.unwrap_or(0);
-    }
     Ok(count(reached))
 }
 

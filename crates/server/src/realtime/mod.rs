@@ -151,8 +151,18 @@ impl Realtime {
         audience: &Audience,
         message: &WebSocketMessage,
     ) -> Result<usize, Overloaded> {
+        self.publish_counted(endpoint, audience, &message.to_frame()).await
+    }
+
+    /// The same for a frame that is ready.
+    pub(crate) async fn publish_counted(
+        &self,
+        endpoint: Endpoint,
+        audience: &Audience,
+        frame: &bytes::Bytes,
+    ) -> Result<usize, Overloaded> {
         let mut counts = Some(Vec::new());
-        self.publish_frame(endpoint, audience, &message.to_frame(), &mut counts)?;
+        self.publish_frame(endpoint, audience, frame, &mut counts)?;
         let mut reached = 0;
         for count in counts.into_iter().flatten() {
             reached += count.await.unwrap_or(0);
@@ -160,7 +170,7 @@ impl Realtime {
         Ok(reached)
     }
 
-    pub(crate) fn publish_frame(
+    fn publish_frame(
         &self,
         endpoint: Endpoint,
         audience: &Audience,
