@@ -40,8 +40,7 @@ pub(crate) async fn run(flags: ServeFlags) -> Result<ExitCode, String> {
     if let Some(address) = flags.conformance_echo {
         serve_echo(address, &realtime).await?;
     }
-    let router = http::router(realtime.clone());
-    if http::serve(listener, router, &realtime, signalled).await {
+    if http::serve_alone(listener, &realtime, signalled).await {
         tracing::info!("stopped");
     } else {
         tracing::warn!("stopped; connections that did not answer in time were cut");

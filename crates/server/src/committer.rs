@@ -75,6 +75,8 @@ struct Queue {
     items: VecDeque<Item>,
     commands: usize,
     bytes: usize,
+    /// A batch is being committed or delivered.
+    busy: bool,
     stopped: bool,
 }
 
@@ -113,6 +115,21 @@ impl Committer {
         self.push(Item::Fence(done));
         // An error means that the committer has stopped: then there is nothing to wait for.
         let _ = passed.await;
+    }
+
+    /// The same for a thread that may block; costs nothing where nothing is queued.
+    pub fn wait_for_fence(&self) {
+        let (done, passed) = oneshot::channel();
+        {
+            let mut queue = self.lock();
+            if queue.stopped || (queue.items.is_empty() && !queue.busy) {
+                return;
+            }
+            queue.items.push_back(Item::Fence(done));
+            self.filled.notify_one();
+        }
+        // An error means that the committer has stopped: then there is nothing to wait for.
+        let _ = passed.blocking_recv();
     }
 
     /// Gives the user a new epoch, if `lost` is still the current one. False where that failed.
@@ -159,7 +176,8 @@ impl Committer {
     /// Waits for items and takes a batch of them; `None` when stopped and empty. An empty batch
     /// means that nothing came for a while.
     fn take(&self) -> Option<Vec<Item>> {
-        let queue = self.lock();
+        let mut queue = self.lock();
+        queue.busy = false;
         let idle = |queue: &mut Queue| queue.items.is_empty() && !queue.stopped;
         let waited = self.filled.wait_timeout_while(queue, MAINTAIN_EVERY, idle);
         let (mut queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -177,6 +195,7 @@ impl Committer {
         }
         queue.commands -= commands;
         queue.bytes -= bytes;
+        queue.busy = !items.is_empty();
         for _ in 0..commands {
             self.stats.queue_depth.decrement();
         }

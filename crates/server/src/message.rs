@@ -35,26 +35,27 @@ impl std::error::Error for MessageError {}
 impl WebSocketMessage {
     /// A message of the application's own type. `payload` is the text of a JSON object.
     pub fn new(kind: &str, payload: &str) -> Result<Self, MessageError> {
-        if is_protocol_type(kind) {
+        Self::of(kind, parsed(payload)?, false)
+    }
+
+    /// The same, also for the seven events on documents: for a backend that keeps the documents
+    /// itself.
+    pub fn document_event(kind: &str, payload: &str) -> Result<Self, MessageError> {
+        Self::of(kind, parsed(payload)?, true)
+    }
+
+    /// The same from a payload that has been read already.
+    pub(crate) fn of(
+        kind: &str,
+        payload: Value<'_>,
+        document_events: bool,
+    ) -> Result<Self, MessageError> {
+        if is_protocol_type(kind) && !(document_events && DOCUMENT_EVENTS.contains(&kind)) {
             return Err(MessageError(reserved(kind)));
         }
-        Self::unchecked(kind, payload)
-    }
-
-    /// One of the seven events on documents, for a backend that keeps the documents itself.
-    pub fn document_event(kind: &str, payload: &str) -> Result<Self, MessageError> {
-        if DOCUMENT_EVENTS.contains(&kind) {
-            return Self::unchecked(kind, payload);
-        }
-        Self::new(kind, payload)
-    }
-
-    fn unchecked(kind: &str, payload: &str) -> Result<Self, MessageError> {
         if !is_event_type(kind) {
             return Err(MessageError(format!("type must be {EVENT_TYPE_RULE}")));
         }
-        let payload = Value::parse(payload, DATA_LEVELS_MAX)
-            .map_err(|error| MessageError(format!("payload: {error}")))?;
         if !payload.is_object() {
             return Err(MessageError("payload must be a JSON object".into()));
         }
@@ -65,6 +66,11 @@ impl WebSocketMessage {
     pub(crate) fn to_frame(&self) -> Bytes {
         text_frame(&frame(&self.kind, clock::wall(), &self.payload))
     }
+}
+
+fn parsed(payload: &str) -> Result<Value<'_>, MessageError> {
+    Value::parse(payload, DATA_LEVELS_MAX)
+        .map_err(|error| MessageError(format!("payload: {error}")))
 }
 
 fn reserved(kind: &str) -> String {

@@ -22,6 +22,9 @@ pub struct Memory {
     units_max: usize,
 }
 
+/// There is not so much memory to be had just now.
+pub struct Busy;
+
 /// Memory is set aside in units of this.
 const MEMORY_UNIT_BYTES: usize = 1024;
 
@@ -40,6 +43,13 @@ impl Memory {
             return None;
         }
         Arc::clone(&self.units).acquire_many_owned(units).await.ok()
+    }
+
+    /// Sets bytes aside if they are to be had at once.
+    pub fn try_reserve(&self, bytes: u64) -> Result<Option<OwnedSemaphorePermit>, Busy> {
+        let units = usize::try_from(bytes).unwrap_or(usize::MAX).div_ceil(MEMORY_UNIT_BYTES);
+        let units = u32::try_from(units).map_err(|_| Busy)?;
+        Arc::clone(&self.units).try_acquire_many_owned(units).map(Some).map_err(|_| Busy)
     }
 }
 
@@ -95,6 +105,18 @@ impl Reads {
         let result = task
             .await
             .unwrap_or_else(|_| Err(StoreError::Unavailable("the server is stopping".into())));
+        self.noted(result)
+    }
+
+    /// Runs `work` with the store on the calling thread, which may block.
+    pub fn ask_here<T>(
+        &self,
+        work: impl FnOnce(&dyn Store) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.noted(committer::read(&self.storage, work))
+    }
+
+    fn noted<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(error) = &result
             && matches!(error, StoreError::Poisoned(_))
         {

@@ -1,10 +1,14 @@
 //! Bringing connections up to the head: asks the store, hands the frames to the worker.
 //!
-//! One short task for each connection that joins or has fallen behind while it caught up; an idle
-//! connection has none. What is read is bounded in bytes over all connections, and the store's
-//! transaction is over before a socket is waited for.
+//! A thread of its own takes whatever devices have come meanwhile and reads what they missed in one
+//! transaction, so that a crowd costs little more than one. What is large, waits for memory, finds
+//! a lost history, or has fallen behind while it caught up, gets a short task instead. What is read
+//! is bounded in bytes over all connections, and the transaction is over before a socket is waited
+//! for.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
 use draftwire_protocol::CloseCode;
@@ -20,12 +24,26 @@ use crate::reads::{Memory, Reads};
 use crate::session::{Desk, Hello, recovery};
 use crate::worker::{Job, RecoveryAsk, Worker};
 
+/// Devices whose recoveries are read in one transaction at most.
+const CROWD_MAX: usize = 64;
+/// A recovery that may take more than this is read by a task of its own.
+const SMALL_BYTES_MAX: u64 = 64 * 1024;
+
+/// Devices that have come and wait for what they missed; at most one entry a connection.
+#[derive(Default)]
+struct Queue {
+    joining: VecDeque<(ConnectionKey, Box<Hello>)>,
+    stopped: bool,
+}
+
 /// Reads recoveries for all workers.
 pub struct Recoveries {
     desk: Arc<Desk>,
     /// Absent in relay mode.
     reads: Option<Arc<Reads>>,
     memory: Memory,
+    queue: Mutex<Queue>,
+    filled: Condvar,
     /// Weak, since the workers hold this.
     workers: OnceLock<Vec<Weak<Worker>>>,
     runtime: Handle,
@@ -38,6 +56,8 @@ impl Recoveries {
             memory: Memory::new(desk.settings.recovery_bytes_max),
             desk,
             reads,
+            queue: Mutex::default(),
+            filled: Condvar::new(),
             workers: OnceLock::new(),
             runtime: Handle::current(),
         })
@@ -53,16 +73,106 @@ impl Recoveries {
 
     /// Starts reading.
     pub fn start(self: &Arc<Self>, ask: RecoveryAsk) {
-        let recoveries = Arc::clone(self);
-        self.runtime.spawn(async move { recoveries.run(ask).await });
+        let key = ask.key;
+        match ask.joining {
+            Some(hello) if self.reads.is_none() => {
+                let job = self.relay_welcome(key, &hello);
+                self.hand_over(job, key);
+            }
+            Some(hello) => {
+                self.lock().joining.push_back((key, hello));
+                self.filled.notify_one();
+            }
+            None => {
+                let recoveries = Arc::clone(self);
+                self.runtime.spawn(async move {
+                    let job = recoveries.read_on(key, &ask.user, ask.seq).await;
+                    recoveries.finish(job, key);
+                });
+            }
+        }
     }
 
-    async fn run(&self, ask: RecoveryAsk) {
-        let key = ask.key;
-        let job = match ask.joining {
-            Some(hello) => self.join(key, &hello).await,
-            None => self.read_on(key, &ask.user, ask.seq).await,
-        };
+    /// Starts the thread that reads for those who join; `None` in relay mode.
+    pub fn run(self: &Arc<Self>) -> std::io::Result<Option<JoinHandle<()>>> {
+        let Some(reads) = self.reads.clone() else { return Ok(None) };
+        let recoveries = Arc::clone(self);
+        let thread = thread::Builder::new().name("draftwire-recovery".into()).spawn(move || {
+            while let Some(crowd) = recoveries.take() {
+                recoveries.join_crowd(crowd, &reads);
+            }
+        })?;
+        Ok(Some(thread))
+    }
+
+    /// Lets the thread end.
+    pub fn stop(&self) {
+        self.lock().stopped = true;
+        self.filled.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Option<Vec<(ConnectionKey, Box<Hello>)>> {
+        let idle = |queue: &mut Queue| queue.joining.is_empty() && !queue.stopped;
+        let queue = self.filled.wait_while(self.lock(), idle);
+        let mut queue = queue.unwrap_or_else(PoisonError::into_inner);
+        if queue.stopped {
+            return None;
+        }
+        let count = queue.joining.len().min(CROWD_MAX);
+        Some(queue.joining.drain(..count).collect())
+    }
+
+    /// Reads for all of them at one moment.
+    fn join_crowd(self: &Arc<Self>, crowd: Vec<(ConnectionKey, Box<Hello>)>, reads: &Reads) {
+        if let Some(committer) = &self.desk.committer {
+            // What a device sent on an older connection is dealt with before its state is told.
+            committer.wait_for_fence();
+        }
+        let asks: Vec<Ask<'_>> = crowd.iter().map(|(_, hello)| ask(hello, None)).collect();
+        let answers = reads.ask_here(|store| store.recover_each(&asks, SMALL_BYTES_MAX));
+        match answers {
+            Ok(answers) => {
+                for ((key, hello), recovered) in crowd.into_iter().zip(answers) {
+                    match recovered.and_then(|recovered| self.small(key, &hello, &recovered)) {
+                        Some(job) => self.hand_over(job, key),
+                        None => self.join_alone(key, hello),
+                    }
+                }
+            }
+            Err(error) => {
+                let code = lost(error);
+                for (key, _) in crowd {
+                    self.hand_over(Job::Close { key, code }, key);
+                }
+            }
+        }
+    }
+
+    /// The recovery's frames, where they can be told and there is memory for them.
+    fn small(&self, key: ConnectionKey, hello: &Hello, recovered: &Recovered) -> Option<Job> {
+        if matches!(recovered.plan, Plan::Lost(_)) {
+            return None;
+        }
+        let frames = recovery::frames(hello, recovered, &self.desk.settings, clock::wall());
+        let bytes: usize = frames.iter().map(Bytes::len).sum();
+        let reserved = self.memory.try_reserve(bytes as u64).ok()?;
+        self.count(recovered.plan);
+        Some(Job::Recovered { key, frames, seq: recovered.head.seq, reserved })
+    }
+
+    fn join_alone(self: &Arc<Self>, key: ConnectionKey, hello: Box<Hello>) {
+        let recoveries = Arc::clone(self);
+        self.runtime.spawn(async move {
+            let job = recoveries.join(key, &hello).await;
+            recoveries.finish(job, key);
+        });
+    }
+
+    fn finish(&self, job: Result<Job, CloseCode>, key: ConnectionKey) {
         self.hand_over(job.unwrap_or_else(|code| Job::Close { key, code }), key);
     }
 
@@ -81,7 +191,7 @@ impl Recoveries {
         };
         // What the device sent on an older connection is dealt with before its state is told.
         committer.fence().await;
-        let user = hello.identity.as_ref().map_or_else(|| "".into(), |who| Arc::clone(&who.user));
+        let user: Arc<str> = user_of(hello).into();
         let weighed = Arc::clone(&user);
         let bytes = reads.ask(move |store| store.recovery_bytes(&weighed)).await.map_err(lost)?;
         let reserved = self.memory.reserve(bytes).await;
@@ -103,19 +213,9 @@ impl Recoveries {
     ) -> Result<Recovered, CloseCode> {
         let mut reason: Option<SnapshotReason> = None;
         loop {
-            let (asked, asking) = (hello.clone(), Arc::clone(user));
-            let recovered = reads
-                .ask(move |store| {
-                    store.recover(&Ask {
-                        user: &asking,
-                        client_id: Some(&*asked.client_id).filter(|_| asked.named),
-                        position: asked.position.as_ref(),
-                        live: asked.live,
-                        reason,
-                    })
-                })
-                .await
-                .map_err(lost)?;
+            let asked = hello.clone();
+            let recovered = reads.ask(move |store| store.recover(&ask(&asked, reason))).await;
+            let recovered = recovered.map_err(lost)?;
             let Plan::Lost(why) = recovered.plan else { return Ok(recovered) };
             tracing::warn!(
                 reason = why.name(),
@@ -167,6 +267,21 @@ impl Recoveries {
             Plan::Live => stats.joined_live.increment(),
         }
     }
+}
+
+/// What the store is asked for a device that says hello.
+fn ask(hello: &Hello, reason: Option<SnapshotReason>) -> Ask<'_> {
+    Ask {
+        user: user_of(hello),
+        client_id: Some(&*hello.client_id).filter(|_| hello.named),
+        position: hello.position.as_ref(),
+        live: hello.live,
+        reason,
+    }
+}
+
+fn user_of(hello: &Hello) -> &str {
+    hello.identity.as_ref().map_or("", |who| &*who.user)
 }
 
 /// The store could not be read: the device tries again.

@@ -36,6 +36,21 @@ pub trait Store: Send + Sync + 'static {
     /// `mutationId`, and the whole delta or the whole snapshot (or neither, with `live`).
     fn recover(&self, ask: &Ask<'_>) -> Result<Recovered, StoreError>;
 
+    /// The same for several devices in one go, which a store may do for less than one by one.
+    /// `None` for one that would take more than `bytes_max`: ask for it alone.
+    fn recover_each(
+        &self,
+        asks: &[Ask<'_>],
+        bytes_max: u64,
+    ) -> Result<Vec<Option<Recovered>>, StoreError> {
+        let mut recovered = Vec::with_capacity(asks.len());
+        for ask in asks {
+            let fits = ask.live || self.recovery_bytes(ask.user)? <= bytes_max;
+            recovered.push(fits.then(|| self.recover(ask)).transpose()?);
+        }
+        Ok(recovered)
+    }
+
     /// The events after `seq`, from one moment, up to about `bytes_max`.
     fn events_after(&self, user: &str, seq: u64, bytes_max: usize) -> Result<Page, StoreError>;
 

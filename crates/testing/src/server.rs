@@ -103,10 +103,10 @@ impl TestServerBuilder {
         let address = listener.local_addr().expect("an address");
         let (shutdown, asked) = oneshot::channel::<()>();
         let served = tokio::spawn({
-            let (router, realtime) = (http::router(realtime.clone()), realtime.clone());
+            let realtime = realtime.clone();
             async move {
                 let asked = async { drop(asked.await) };
-                http::serve(listener, router, &realtime, asked).await
+                http::serve_alone(listener, &realtime, asked).await
             }
         });
         TestServer { address, realtime, builder: self, running: Some((shutdown, served)) }

@@ -77,11 +77,10 @@ async fn read_message(realtime: &Realtime, raw: Body) -> Result<WebSocketMessage
     let request = body::object(&text, DATA_LEVELS_MAX + ENVELOPE_LEVELS)?;
     let kind = body::string(request, "type")?;
     let kind = kind.ok_or_else(|| Problem::invalid("type is missing"))?;
-    let payload = request.get("payload").map_or("{}", Value::text);
-    let message = if realtime.is_relay() {
-        WebSocketMessage::document_event(&kind, payload)
-    } else {
-        WebSocketMessage::new(&kind, payload)
+    let message = match request.get("payload") {
+        Some(payload) => WebSocketMessage::of(&kind, payload, realtime.is_relay()),
+        None if realtime.is_relay() => WebSocketMessage::document_event(&kind, "{}"),
+        None => WebSocketMessage::new(&kind, "{}"),
     };
     message.map_err(|error| Problem::invalid(error.0))
 }

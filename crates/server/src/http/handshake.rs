@@ -11,12 +11,14 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use bytes::Bytes;
 use draftwire_websocket::{accept_key, is_valid_key};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::caller::bearer;
+use super::front_door::Prefixed;
 use super::position::Query;
 use super::{PROGRESS_PATH, Problem, REALTIME_PATH};
 use crate::Realtime;
@@ -48,11 +50,11 @@ pub(super) fn echo(realtime: Realtime) -> Router {
 }
 
 /// Somebody who may come in.
-struct Guest {
-    hello: Hello,
-    seat: Option<Seat>,
-    accept: String,
-    subprotocol: bool,
+pub(super) struct Guest {
+    pub(super) hello: Hello,
+    pub(super) seat: Option<Seat>,
+    pub(super) accept: String,
+    pub(super) subprotocol: bool,
 }
 
 async fn enter(
@@ -77,7 +79,12 @@ async fn enter(
     }
 }
 
-fn admit(realtime: &Realtime, request: &Request, endpoint: Endpoint) -> Result<Guest, Problem> {
+/// Lets a client in, or says why not.
+pub(super) fn admit(
+    realtime: &Realtime,
+    request: &Request,
+    endpoint: Endpoint,
+) -> Result<Guest, Problem> {
     let headers = request.headers();
     let accept = check_upgrade(request)?;
     let offer = Offer::of(headers)?;
@@ -89,7 +96,6 @@ fn admit(realtime: &Realtime, request: &Request, endpoint: Endpoint) -> Result<G
     let query = Query::of(request.uri().query())?;
     let identity = identify(realtime, headers, &offer, &query, endpoint)?;
     let hello = hello(endpoint, identity, &query)?;
-    check_origin(realtime, headers, request.uri())?;
     check_ready(realtime)?;
     let user = hello.identity.as_ref().map_or_else(|| "".into(), |who| Arc::clone(&who.user));
     let seat = realtime.admission().enter(&user).map_err(|detail| {
@@ -262,6 +268,21 @@ fn switch(realtime: Realtime, guest: Guest, upgrade: OnUpgrade) -> Response {
     response
 }
 
+/// The answer that lets a client in, for a connection that no HTTP library carries.
+pub(super) fn switching_protocols(accept: &str, subprotocol: bool) -> Bytes {
+    let mut head = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n"
+    );
+    if subprotocol {
+        head += "Sec-WebSocket-Protocol: ";
+        head += SUBPROTOCOL;
+        head += "\r\n";
+    }
+    head += "\r\n";
+    head.into()
+}
+
 /// The raw TCP socket where there is one; anything else is bridged.
 fn take_socket(upgraded: Upgraded) -> std::io::Result<(Socket, Vec<u8>)> {
     use hyper_util::server::conn::auto::upgrade::downcast;
@@ -270,6 +291,16 @@ fn take_socket(upgraded: Upgraded) -> std::io::Result<(Socket, Vec<u8>)> {
         Ok(parts) => {
             let socket = Socket::from_tokio(parts.io.into_inner())?;
             return Ok((socket, parts.read_buf.to_vec()));
+        }
+        Err(upgraded) => upgraded,
+    };
+    // By that with a front door.
+    let upgraded = match upgraded.downcast::<TokioIo<Prefixed>>() {
+        Ok(parts) => {
+            let (stream, leftover) = parts.io.into_inner().into_parts();
+            // What hyper has read comes before what it has not.
+            let leftover = [&parts.read_buf[..], &leftover[..]].concat();
+            return Ok((Socket::from_tokio(stream)?, leftover));
         }
         Err(upgraded) => upgraded,
     };

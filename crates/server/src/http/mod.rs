@@ -6,6 +6,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `serve` | the accept loop with its time limits |
+//! | `front_door` | handshakes on the server's own listener |
 //! | `handshake` | `GET /ws/realtime`, `GET /ws/sync`, the echo |
 //! | `position` | the query parameters that say where a device stands |
 //! | `caller` | who calls: bearer tokens, admin |
@@ -27,6 +28,7 @@ mod caller;
 mod commands;
 mod documents;
 mod entity_tag;
+mod front_door;
 mod handshake;
 mod operations;
 mod position;
@@ -42,7 +44,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::Realtime;
 
 pub use problem::Problem;
-pub use serve::{serve, serve_echo};
+pub use serve::{serve, serve_alone, serve_echo};
 
 /// The path of the real-time endpoint.
 pub const REALTIME_PATH: &str = "/ws/realtime";

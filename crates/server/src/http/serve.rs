@@ -8,9 +8,11 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use super::front_door;
 use crate::Realtime;
 
 /// Bytes of a request's head.
@@ -20,7 +22,7 @@ const HEADERS_MAX: usize = 100;
 
 /// Serves until `shutdown` completes, then ends gracefully within [`Settings::drain`]: no new
 /// connections, requests under way finished, WebSocket clients told and closed. False where
-/// something had to be cut.
+/// something had to be cut. Every request goes through the router and its layers.
 ///
 /// [`Settings::drain`]: crate::Settings::drain
 pub async fn serve(
@@ -29,8 +31,35 @@ pub async fn serve(
     realtime: &Realtime,
     shutdown: impl Future<Output = ()>,
 ) -> bool {
+    run(listener, router, realtime, Door::Router, shutdown).await
+}
+
+/// The same for a server that has nothing but [`router`](super::router): WebSocket handshakes are
+/// answered at the front door, which costs a fraction.
+pub async fn serve_alone(
+    listener: TcpListener,
+    realtime: &Realtime,
+    shutdown: impl Future<Output = ()>,
+) -> bool {
+    run(listener, super::router(realtime.clone()), realtime, Door::Front, shutdown).await
+}
+
+/// Which way a connection comes in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Front,
+    Router,
+}
+
+async fn run(
+    listener: TcpListener,
+    router: Router,
+    realtime: &Realtime,
+    door: Door,
+    shutdown: impl Future<Output = ()>,
+) -> bool {
     let requests = Requests::default();
-    accept(listener, router, realtime, &requests, shutdown).await;
+    accept(listener, router, realtime, door, &requests, shutdown).await;
     realtime.begin_drain();
     let requests_done = tokio::time::timeout(realtime.settings().drain, requests.finish());
     let (requests_done, connections_done) = tokio::join!(requests_done, realtime.shutdown());
@@ -40,13 +69,15 @@ pub async fn serve(
 /// Echoes every message through the same WebSocket code, for conformance suites, until dropped.
 pub async fn serve_echo(listener: TcpListener, realtime: &Realtime) {
     let router = super::handshake::echo(realtime.clone());
-    accept(listener, router, realtime, &Requests::default(), std::future::pending()).await;
+    let (requests, never) = (Requests::default(), std::future::pending());
+    accept(listener, router, realtime, Door::Router, &requests, never).await;
 }
 
 async fn accept(
     listener: TcpListener,
     router: Router,
     realtime: &Realtime,
+    door: Door,
     requests: &Requests,
     shutdown: impl Future<Output = ()>,
 ) {
@@ -55,18 +86,37 @@ async fn accept(
         tokio::select! {
             () = &mut shutdown => return,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => carry(stream, router.clone(), realtime, requests),
+                Ok((stream, _)) => carry(stream, router.clone(), realtime, door, requests),
                 Err(error) => wait_after(&error).await,
             },
         }
     }
 }
 
-fn carry(stream: tokio::net::TcpStream, router: Router, realtime: &Realtime, requests: &Requests) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection was gone before it began");
-        return;
-    }
+fn carry(stream: TcpStream, router: Router, realtime: &Realtime, door: Door, requests: &Requests) {
+    let (realtime, mut finish) = (realtime.clone(), requests.0.subscribe());
+    tokio::spawn(async move {
+        if door == Door::Router {
+            front_door::answer_at_once(&stream);
+            return serve_http(stream, router, &realtime, finish).await;
+        }
+        let entered = tokio::select! {
+            entered = front_door::enter(stream, &realtime) => entered,
+            _ = finish.changed() => None,
+        };
+        if let Some(stream) = entered {
+            // In a box, so that the many that were let in do not carry it along.
+            Box::pin(serve_http(stream, router, &realtime, finish)).await;
+        }
+    });
+}
+
+async fn serve_http(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    router: Router,
+    realtime: &Realtime,
+    mut finish: watch::Receiver<()>,
+) {
     // Not hyper-util's automatic builder: with upgrades it also speaks HTTP/2, and it waits for the
     // first bytes for ever.
     let mut builder = http1::Builder::new();
@@ -77,20 +127,17 @@ fn carry(stream: tokio::net::TcpStream, router: Router, realtime: &Realtime, req
         .max_headers(HEADERS_MAX);
     let service = TowerToHyperService::new(router);
     let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
-    let mut finish = requests.0.subscribe();
-    tokio::spawn(async move {
-        let mut connection = std::pin::pin!(connection);
-        let ended = tokio::select! {
-            ended = &mut connection => ended,
-            _ = finish.changed() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "an HTTP connection ended early");
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        _ = finish.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
         }
-    });
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "an HTTP connection ended early");
+    }
 }
 
 /// Tells the HTTP connections to end when what they are asked is answered, and waits for them.

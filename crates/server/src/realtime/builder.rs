@@ -86,6 +86,8 @@ impl Builder {
             Recoveries::new(Arc::clone(&desk), store.as_ref().map(|side| Arc::clone(&side.reads)));
         let workers = start_workers(&desk, &progress, &recoveries, &mut threads)?;
         recoveries.set_workers(&workers);
+        let reader = recoveries.run();
+        threads.extend(reader.map_err(|error| format!("a thread can't be started: {error}"))?);
         let weak = workers.iter().map(Arc::downgrade).collect();
         if known.set(weak).is_err() {
             return Err("the workers were made known twice".into());
@@ -95,6 +97,7 @@ impl Builder {
             desk,
             workers,
             store,
+            recoveries,
             progress,
             draining: AtomicBool::new(false),
             threads: Mutex::new(threads),

@@ -20,6 +20,7 @@ use crate::committer::{Committer, Pending, Reply, unavailable};
 use crate::message::WebSocketMessage;
 use crate::progress::ProgressJobs;
 use crate::reads::Reads;
+use crate::recovery::Recoveries;
 use crate::session::{Desk, Endpoint, Hello};
 use crate::settings::Settings;
 use crate::stats::{ConnectionStats, Stats};
@@ -40,6 +41,7 @@ struct Inner {
     desk: Arc<Desk>,
     workers: Workers,
     store: Option<StoreSide>,
+    recoveries: Arc<Recoveries>,
     progress: Arc<ProgressJobs>,
     admission: Arc<Admission>,
     draining: AtomicBool,
@@ -104,6 +106,19 @@ impl Realtime {
         hello: Hello,
         seat: Option<Seat>,
     ) {
+        self.welcome_connection(socket, leftover, hello, seat, bytes::Bytes::new());
+    }
+
+    /// The same for one whose handshake is answered by `greeting`, which leaves together with the
+    /// first frames.
+    pub(crate) fn welcome_connection(
+        &self,
+        socket: Socket,
+        leftover: Vec<u8>,
+        hello: Hello,
+        seat: Option<Seat>,
+        greeting: bytes::Bytes,
+    ) {
         let settings = self.settings();
         let (message_bytes_max, outbox_bytes_max) = match hello.endpoint {
             Endpoint::Realtime | Endpoint::Progress => {
@@ -121,6 +136,7 @@ impl Realtime {
             leftover,
             hello,
             seat,
+            greeting,
             message_bytes_max,
             outbox_bytes_max,
         })));
@@ -360,6 +376,7 @@ impl Inner {
         for worker in &self.workers {
             worker.push(Job::Stop);
         }
+        self.recoveries.stop();
         std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

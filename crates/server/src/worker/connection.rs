@@ -47,6 +47,8 @@ pub(super) struct Connection {
     readable: bool,
     /// The socket took less than it was given.
     blocked: bool,
+    /// The system tells when it has room again.
+    awaits_writing: bool,
     /// In the list of connections to settle.
     pub(super) touched: bool,
 }
@@ -54,10 +56,14 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(newcomer: Newcomer, key: ConnectionKey, desk: &Desk, now: Now) -> Self {
         let session = Session::new(&newcomer.hello, desk, now);
+        let mut outbox = Outbox::default();
+        if !newcomer.greeting.is_empty() {
+            outbox.push_exempt(newcomer.greeting);
+        }
         Self {
             key,
             session,
-            outbox: Outbox::default(),
+            outbox,
             connected_at: now.wall,
             outbox_bytes_max: newcomer.outbox_bytes_max,
             socket: newcomer.socket,
@@ -65,6 +71,7 @@ impl Connection {
             stash: newcomer.leftover,
             readable: true,
             blocked: false,
+            awaits_writing: false,
             touched: false,
             _seat: newcomer.seat,
         }
@@ -191,6 +198,18 @@ impl Connection {
 
     pub(super) fn register(&mut self, registry: &mio::Registry) -> io::Result<()> {
         self.socket.register(registry, token_of(self.key))
+    }
+
+    /// Sees to it that a full socket is heard of again.
+    pub(super) fn await_writing(&mut self, registry: &mio::Registry) -> Fate {
+        if self.blocked && !self.awaits_writing {
+            if let Err(error) = self.socket.await_writing(registry, token_of(self.key)) {
+                tracing::error!(%error, "a full socket can't be waited for and is dropped");
+                return Fate::Gone;
+            }
+            self.awaits_writing = true;
+        }
+        Fate::Open
     }
 }
 

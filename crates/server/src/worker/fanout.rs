@@ -1,7 +1,9 @@
 //! From one frame to many outboxes: events of a user, published frames, broadcasts in slices.
 //!
-//! Frames are shared, never copied. A broadcast to everybody goes on slice by slice between other
-//! work, so that it does not hold up anybody's events.
+//! Frames are shared, never copied. A broadcast to everybody walks over the connections slice by
+//! slice between other work, so that it does not hold up anybody's events. All broadcasts share
+//! one walk: a later one joins it where it is and goes round once, so what was published in one
+//! go leaves each socket in one write.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,21 +20,79 @@ use crate::session::Endpoint;
 /// Connections that a broadcast reaches in one turn.
 const BROADCAST_SLICE: u32 = 256;
 
-/// Broadcasts that are under way.
+/// Broadcasts that are under way, the oldest first.
 #[derive(Default)]
-pub(super) struct Broadcasts(VecDeque<Broadcast>);
+pub(super) struct Broadcasts {
+    active: VecDeque<Broadcast>,
+    /// The place that the walk comes to next.
+    walk: u32,
+}
 
 struct Broadcast {
     endpoint: Endpoint,
     frame: Bytes,
-    next: u32,
+    /// Where the walk was when this one joined it.
+    from: u32,
+    /// The walk has begun anew since: at `from` this one is done.
+    wrapped: bool,
     reached: usize,
     count: Option<oneshot::Sender<usize>>,
 }
 
 impl Broadcasts {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.active.is_empty()
+    }
+
+    /// Joins the walk over `places` places.
+    fn join(
+        &mut self,
+        endpoint: Endpoint,
+        frame: Bytes,
+        count: Option<oneshot::Sender<usize>>,
+        places: u32,
+    ) {
+        if places == 0 {
+            return tell(count, 0);
+        }
+        self.wrap(places);
+        let from = self.walk;
+        self.active.push_back(Broadcast {
+            endpoint,
+            frame,
+            from,
+            wrapped: false,
+            reached: 0,
+            count,
+        });
+    }
+
+    /// At the last place the walk begins anew. Places are only ever added, at the end.
+    fn wrap(&mut self, places: u32) {
+        if self.walk >= places {
+            self.walk = 0;
+            for broadcast in &mut self.active {
+                broadcast.wrapped = true;
+            }
+        }
+    }
+
+    /// The place to visit now; `None` where every broadcast has been everywhere. An earlier one is
+    /// always further on its way.
+    fn next(&mut self, places: u32) -> Option<u32> {
+        self.wrap(places);
+        while let Some(oldest) = self.active.front()
+            && oldest.wrapped
+            && oldest.from == self.walk
+        {
+            let done = self.active.pop_front()?;
+            tell(done.count, done.reached);
+        }
+        if self.active.is_empty() {
+            return None;
+        }
+        self.walk += 1;
+        Some(self.walk - 1)
     }
 }
 
@@ -86,8 +146,7 @@ impl State {
     ) {
         match audience {
             Audience::Everybody => {
-                let broadcast = Broadcast { endpoint, frame, next: 0, reached: 0, count };
-                self.broadcasts.0.push_back(broadcast);
+                self.broadcasts.join(endpoint, frame, count, self.slots.len());
             }
             Audience::User(user) => {
                 let mut reached = 0;
@@ -109,20 +168,30 @@ impl State {
         reached
     }
 
-    /// The next slice of the oldest broadcast.
+    /// The next slice of the walk: every broadcast to every connection there.
     pub(super) fn broadcast_slice(&mut self) {
-        let Some(mut broadcast) = self.broadcasts.0.pop_front() else { return };
-        let end = self.slots.len().min(broadcast.next + BROADCAST_SLICE);
-        for index in broadcast.next..end {
-            let reached = self.publish_to(index, broadcast.endpoint, &broadcast.frame);
-            broadcast.reached += usize::from(reached);
+        let Self { broadcasts, slots, touched, desk, .. } = self;
+        let mut sent = 0;
+        for _ in 0..BROADCAST_SLICE {
+            let Some(index) = broadcasts.next(slots.len()) else { break };
+            let Some(connection) = slots.get(index) else { continue };
+            let Connection { session, outbox, .. } = connection;
+            let mut reached = false;
+            for broadcast in &mut broadcasts.active {
+                if session.endpoint == broadcast.endpoint
+                    && session.publish(&broadcast.frame, outbox)
+                {
+                    broadcast.reached += 1;
+                    sent += 1;
+                    reached = true;
+                }
+            }
+            if reached && !connection.touched {
+                connection.touched = true;
+                touched.push(index);
+            }
         }
-        broadcast.next = end;
-        if end < self.slots.len() {
-            self.broadcasts.0.push_front(broadcast);
-        } else {
-            tell(broadcast.count, broadcast.reached);
-        }
+        desk.stats.messages_out.add(sent);
     }
 }
 
@@ -130,5 +199,51 @@ fn tell(count: Option<oneshot::Sender<usize>>, reached: usize) {
     if let Some(count) = count {
         // The publisher may have hung up.
         let _ = count.send(reached);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn join(walk: &mut Broadcasts, places: u32) {
+        walk.join(Endpoint::Realtime, Bytes::new(), None, places);
+    }
+
+    #[test]
+    fn a_broadcast_visits_every_place_once_wherever_it_joins() {
+        let mut walk = Broadcasts::default();
+        join(&mut walk, 5);
+        let visited: Vec<_> = (0..3).map(|_| walk.next(5).unwrap()).collect();
+        assert_eq!(visited, [0, 1, 2]);
+        join(&mut walk, 5);
+        let mut with_second = Vec::new();
+        while let Some(place) = walk.next(5) {
+            with_second.push((place, walk.active.len()));
+        }
+        // Two of them at 3 and 4; the first is done there, the second goes round.
+        assert_eq!(with_second, [(3, 2), (4, 2), (0, 1), (1, 1), (2, 1)]);
+    }
+
+    #[test]
+    fn places_that_are_added_on_the_way_are_visited_and_none_is_missed() {
+        let mut walk = Broadcasts::default();
+        join(&mut walk, 4);
+        walk.next(4);
+        join(&mut walk, 4);
+        let mut visited = Vec::new();
+        while let Some(place) = walk.next(6) {
+            visited.push(place);
+        }
+        assert_eq!(visited, [1, 2, 3, 4, 5, 0]);
+    }
+
+    #[test]
+    fn with_nobody_there_a_broadcast_is_done_at_once() {
+        let (count, mut counted) = oneshot::channel();
+        let mut walk = Broadcasts::default();
+        walk.join(Endpoint::Realtime, Bytes::new(), Some(count), 0);
+        assert!(walk.is_empty());
+        assert_eq!(counted.try_recv(), Ok(0));
     }
 }

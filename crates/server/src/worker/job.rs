@@ -18,6 +18,8 @@ pub struct Newcomer {
     pub socket: Socket,
     /// Bytes that came behind the handshake.
     pub leftover: Vec<u8>,
+    /// What answers the handshake, where that has not been answered yet.
+    pub greeting: Bytes,
     /// What it said.
     pub hello: Hello,
     /// Its place in the house.

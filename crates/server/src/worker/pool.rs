@@ -60,8 +60,9 @@ impl State {
         self.join(index, &user, hello.endpoint);
         match hello.endpoint {
             Endpoint::Realtime => {
+                // What answers the handshake waits for the recovery: both leave in one write.
                 let joining = Some(Box::new(hello));
-                (self.start_recovery)(RecoveryAsk { key, user, joining, seq: 0 });
+                return (self.start_recovery)(RecoveryAsk { key, user, joining, seq: 0 });
             }
             Endpoint::Progress => {
                 let frames = self.progress.current(&user, now.steady);

@@ -45,12 +45,21 @@ impl Socket {
         Ok(Self::Pair(mio::net::UnixStream::from_std(near)))
     }
 
-    /// Registers for both directions at once, edge-triggered: never touched again until the end.
+    /// Registers for reading, edge-triggered. Not for writing: an empty socket can be written to
+    /// at once, and would wake the worker for every newcomer.
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.register(registry, token, Interest::READABLE),
+            Self::Pair(stream) => stream.register(registry, token, Interest::READABLE),
+        }
+    }
+
+    /// From now on for both directions: the socket is full.
+    pub(super) fn await_writing(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
         match self {
-            Self::Tcp(stream) => stream.register(registry, token, both),
-            Self::Pair(stream) => stream.register(registry, token, both),
+            Self::Tcp(stream) => stream.reregister(registry, token, both),
+            Self::Pair(stream) => stream.reregister(registry, token, both),
         }
     }
 

@@ -74,7 +74,8 @@ impl State {
             swept: Tick(0),
             tidied: Tick(0),
             draining: false,
-            asleep: false,
+            // Its thread begins by waiting without an end.
+            asleep: true,
             stopped: false,
         }
     }
@@ -251,7 +252,9 @@ impl State {
         while let Some(index) = self.touched.pop() {
             let Some(connection) = self.slots.get(index) else { continue };
             connection.touched = false;
-            if connection.flush(&mut self.scratch) == Fate::Gone || connection.is_finished() {
+            let gone = connection.flush(&mut self.scratch) == Fate::Gone
+                || connection.await_writing(&self.registry) == Fate::Gone;
+            if gone || connection.is_finished() {
                 self.remove(index);
                 continue;
             }

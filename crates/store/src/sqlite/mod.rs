@@ -156,6 +156,14 @@ impl Store for SqliteStore {
         self.read(|reader| reader.recover(ask))
     }
 
+    fn recover_each(
+        &self,
+        asks: &[Ask<'_>],
+        bytes_max: u64,
+    ) -> Result<Vec<Option<Recovered>>, StoreError> {
+        self.read(|reader| asks.iter().map(|ask| reader.recover_within(ask, bytes_max)).collect())
+    }
+
     fn events_after(&self, user: &str, seq: u64, bytes_max: usize) -> Result<Page, StoreError> {
         self.read(|reader| reader.events_after(user, seq, bytes_max))
     }

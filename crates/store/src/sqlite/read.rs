@@ -48,7 +48,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn recovery_bytes(&self, user: &str) -> Result<u64> {
-        Ok(self.user(user)?.map_or(0, |user| snapshot_bytes(&user).max(user.log_bytes)))
+        Ok(self.user(user)?.map_or(0, |user| recovery_bytes(&user)))
     }
 
     pub(super) fn head_and_mutation(
@@ -67,7 +67,21 @@ impl Reader<'_> {
     }
 
     pub(super) fn recover(&self, ask: &Ask<'_>) -> Result<Recovered> {
+        self.recover_user(self.user(ask.user)?, ask)
+    }
+
+    /// The same, unless it would take more than `bytes_max`.
+    pub(super) fn recover_within(
+        &self,
+        ask: &Ask<'_>,
+        bytes_max: u64,
+    ) -> Result<Option<Recovered>> {
         let user = self.user(ask.user)?;
+        let bytes = user.as_ref().filter(|_| !ask.live).map_or(0, recovery_bytes);
+        (bytes <= bytes_max).then(|| self.recover_user(user, ask)).transpose()
+    }
+
+    fn recover_user(&self, user: Option<User>, ask: &Ask<'_>) -> Result<Recovered> {
         let head = self.head_of(user.as_ref());
         let plan = match ask.position {
             _ if ask.live => Plan::Live,
@@ -219,6 +233,11 @@ impl Reader<'_> {
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
+}
+
+/// What a recovery reads at most.
+fn recovery_bytes(user: &User) -> u64 {
+    snapshot_bytes(user).max(user.log_bytes)
 }
 
 fn snapshot_bytes(user: &User) -> u64 {
