@@ -28,6 +28,10 @@ use crate::worker::{Job, Worker};
 /// What the log says when connections can be taken.
 const INITIALIZED: &str = "WebSocket server initialized on /ws/realtime";
 
+/// Deliveries that the committer's thread works off itself, without a task switch. With more it goes
+/// on to the next commit, and the worker's thread delivers meanwhile.
+const DELIVERED_AT_ONCE_MAX: usize = 32;
+
 /// Puts a [`Realtime`] together.
 pub struct Builder {
     pub(super) settings: Settings,
@@ -174,8 +178,11 @@ fn spread(workers: &OnceLock<Vec<Weak<Worker>>>, deliveries: Vec<Delivery>) {
         shares[worker].push(delivery);
     }
     for (worker, share) in workers.iter().zip(shares) {
-        if let Some(worker) = worker.upgrade().filter(|_| !share.is_empty()) {
+        let Some(worker) = worker.upgrade().filter(|_| !share.is_empty()) else { continue };
+        if share.len() <= DELIVERED_AT_ONCE_MAX {
             worker.push(Job::Deliver(share));
+        } else {
+            worker.leave(Job::Deliver(share));
         }
     }
 }

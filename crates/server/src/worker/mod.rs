@@ -87,7 +87,13 @@ impl Worker {
         self.work_off_inbox();
     }
 
-    /// The same for frames from publishers, of which only so many may wait.
+    /// Hands a job over to the worker's own thread: for much work, while the caller has other work.
+    pub fn leave(&self, job: Job) {
+        self.lock_inbox().push_back(job);
+        self.wake();
+    }
+
+    /// The same as [`Worker::push`] for frames from publishers, of which only so many may wait.
     pub fn publish(&self, job: Job) -> Result<(), Job> {
         let mut inbox = self.lock_inbox();
         if inbox.len() >= self.publish_queue_max {

@@ -56,34 +56,42 @@ impl Device {
         Ok(Self { id, last: 0 })
     }
 
-    pub(super) fn save(&self, connection: &Connection) -> Result<()> {
+    /// Writes its last number, and forgets the answers that are too old to be asked for.
+    pub(super) fn save(&self, connection: &Connection, limits: &StoreLimits) -> Result<()> {
         let mut statement =
             connection.prepare_cached("UPDATE devices SET last_mutation = ? WHERE id = ?")?;
         statement.execute(params![self.last, self.id])?;
+        let mut forget = connection
+            .prepare_cached("DELETE FROM answers WHERE device = ? AND mutation_id <= ?")?;
+        forget.execute(params![self.id, oldest_forgotten(self.last, limits)])?;
         Ok(())
     }
 
-    /// Keeps the answer, and forgets the one that is too old to be asked for.
+    /// Keeps the answer.
     pub(super) fn keep(
         &mut self,
         connection: &Connection,
         number: Numbered,
+        outcome: &Outcome,
         answer: &Answer,
-        limits: &StoreLimits,
     ) -> Result<()> {
-        let mut insert = connection.prepare_cached("INSERT INTO answers VALUES (?, ?, ?, ?, ?)")?;
-        insert.execute(params![
-            self.id,
-            number.mutation_id,
-            number.digest,
-            answer.code.map(RejectionCode::name),
-            answer.payload,
-        ])?;
+        let mut insert =
+            connection.prepare_cached("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?;
+        let key = (self.id, number.mutation_id, number.digest);
+        // What was applied is kept in a few integers: a device's latest answers then lie on one
+        // page, and a commit writes whole pages.
+        match outcome {
+            Outcome::Applied { seq, id, version } => {
+                let null: Option<&str> = None;
+                insert.execute(params![key.0, key.1, key.2, seq, version, id, null, null])?;
+            }
+            Outcome::Rejected(_) | Outcome::Unknown => {
+                let (null, code) = (None::<u64>, answer.code.map(RejectionCode::name));
+                let text = &answer.payload;
+                insert.execute(params![key.0, key.1, key.2, null, null, null, code, text])?;
+            }
+        }
         self.last = number.mutation_id;
-        let oldest = self.last.saturating_sub(limits.device_answers_kept as u64);
-        let mut forget = connection
-            .prepare_cached("DELETE FROM answers WHERE device = ? AND mutation_id <= ?")?;
-        forget.execute(params![self.id, oldest])?;
         Ok(())
     }
 
@@ -94,12 +102,18 @@ impl Device {
         epoch: &Arc<str>,
     ) -> Result<Option<(Digest, Answer)>> {
         let mut statement = connection.prepare_cached(
-            "SELECT digest, code, payload FROM answers WHERE device = ? AND mutation_id = ?",
+            "SELECT digest, seq, version, name, code, payload FROM answers
+             WHERE device = ? AND mutation_id = ?",
         )?;
         let row = statement.query_row(params![self.id, number.mutation_id], |row| {
-            let code: Option<String> = row.get(1)?;
-            let payload: String = row.get(2)?;
-            Ok((row.get(0)?, answered(code.as_deref(), payload, Arc::clone(epoch), None)))
+            let digest: Digest = row.get(0)?;
+            if let Some(seq) = row.get(1)? {
+                let outcome = Outcome::Applied { seq, version: row.get(2)?, id: row.get(3)? };
+                return Ok((digest, self::answer(&outcome, number, epoch)));
+            }
+            let code: Option<String> = row.get(4)?;
+            let answer = answered(code.as_deref(), row.get(5)?, Arc::clone(epoch), None);
+            Ok((digest, answer))
         });
         Ok(row.optional()?)
     }
@@ -111,6 +125,7 @@ pub(super) fn due(
     device: Option<&Device>,
     number: Numbered,
     epoch: &Arc<str>,
+    limits: &StoreLimits,
 ) -> Result<Due> {
     let last = device.map_or(0, |device| device.last);
     if number.mutation_id == last + 1 {
@@ -124,6 +139,8 @@ pub(super) fn due(
         rejection.expected = Some(last + 1);
         return Ok(Due::Answered(answer(&Outcome::Rejected(rejection), number, epoch)));
     }
+    // Those that a batch will forget at its end count as forgotten already.
+    let device = device.filter(|_| number.mutation_id > oldest_forgotten(last, limits));
     let kept = device.map(|device| device.kept(connection, number, epoch)).transpose()?;
     let answer = match kept.flatten() {
         None => answer(&Outcome::Unknown, number, epoch),
@@ -139,6 +156,11 @@ pub(super) fn due(
         }
     };
     Ok(Due::Answered(answer))
+}
+
+/// Answers up to this number are not kept any more.
+fn oldest_forgotten(last: u64, limits: &StoreLimits) -> u64 {
+    last.saturating_sub(limits.device_answers_kept as u64)
 }
 
 fn answer(outcome: &Outcome, number: Numbered, epoch: &Arc<str>) -> Answer {

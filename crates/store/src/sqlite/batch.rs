@@ -1,8 +1,9 @@
 //! Applying a batch of commands in one commit.
 //!
-//! A savepoint around each command keeps one that fails from taking the others with it. Rows of
-//! users and devices are read once and written once per batch; after a savepoint is rolled back
-//! the rows it had touched are put back too.
+//! Rows of users, devices and documents are read once and written once per batch. Where a statement
+//! fails that concerns one command only, the batch is rolled back and done again with a savepoint
+//! around each command: the one that fails does not take the others with it, and the many batches
+//! in which none does pay nothing for it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use draftwire_protocol::{Document, Event, Origin, Timestamp};
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::answers::{self, Device, Due};
-use super::documents::DocumentTable;
+use super::documents::Documents;
 use super::error::{Failure, Result};
 use super::log;
 use super::user::User;
@@ -29,64 +30,75 @@ pub(super) fn apply(
     submissions: &[Submission],
     now: Timestamp,
 ) -> Result<Vec<Applied>> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut batch = Batch {
-        connection: &transaction,
-        limits,
-        store_epoch,
-        now,
-        users: HashMap::new(),
-        devices: HashMap::new(),
-    };
-    let mut applied = Vec::with_capacity(submissions.len());
-    for submission in submissions {
-        applied.push(batch.apply_in_savepoint(submission)?);
+    let desk = Desk { limits, store_epoch, now };
+    match desk.apply_together(connection, submissions) {
+        Err(failure) if failure.concerns_one_command() => {
+            tracing::warn!(?failure, "a batch failed over one command and is done one by one");
+            desk.apply_each(connection, submissions)
+        }
+        other => other,
     }
-    batch.save()?;
-    transaction.commit()?;
-    Ok(applied)
 }
 
-type DeviceKey = (Arc<str>, Arc<str>);
-
-struct Batch<'a> {
-    connection: &'a Connection,
+/// What is the same for a whole batch.
+#[derive(Clone, Copy)]
+struct Desk<'a> {
     limits: &'a StoreLimits,
     store_epoch: &'a Arc<str>,
     now: Timestamp,
-    users: HashMap<Arc<str>, User>,
-    devices: HashMap<DeviceKey, Device>,
 }
 
-impl Batch<'_> {
-    fn apply_in_savepoint(&mut self, submission: &Submission) -> Result<Applied> {
-        self.run("SAVEPOINT command")?;
-        let user_before = self.users.get(&submission.user).cloned();
-        let device_key = device_key(submission);
-        let device_before = device_key.as_ref().and_then(|key| self.devices.get(key)).copied();
-        let applied = match self.apply(submission, device_key.as_ref()) {
-            Ok(applied) => applied,
-            Err(failure) if failure.concerns_one_command() => {
-                self.run("ROLLBACK TO command")?;
-                restore(&mut self.users, &submission.user, user_before);
-                if let Some(key) = &device_key {
-                    restore(&mut self.devices, key, device_before);
-                }
-                self.given_up(submission, &failure)
-            }
-            Err(failure) => return Err(failure),
-        };
-        self.run("RELEASE command")?;
+impl Desk<'_> {
+    fn apply_together(
+        self,
+        connection: &mut Connection,
+        submissions: &[Submission],
+    ) -> Result<Vec<Applied>> {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut batch = Batch::new(self, &transaction);
+        let mut applied = Vec::with_capacity(submissions.len());
+        for submission in submissions {
+            applied.push(batch.apply(submission)?);
+        }
+        batch.save()?;
+        transaction.commit()?;
         Ok(applied)
     }
 
-    fn run(&self, sql: &str) -> Result<()> {
-        self.connection.prepare_cached(sql)?.execute([])?;
-        Ok(())
+    /// Each command in a savepoint of its own, with nothing carried over in memory.
+    fn apply_each(
+        self,
+        connection: &mut Connection,
+        submissions: &[Submission],
+    ) -> Result<Vec<Applied>> {
+        let mut transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut applied = Vec::with_capacity(submissions.len());
+        for submission in submissions {
+            let savepoint = transaction.savepoint()?;
+            let mut batch = Batch::new(self, &savepoint);
+            let outcome = batch.apply(submission).and_then(|applied| {
+                batch.save()?;
+                Ok(applied)
+            });
+            match outcome {
+                Ok(one) => {
+                    savepoint.commit()?;
+                    applied.push(one);
+                }
+                Err(failure) if failure.concerns_one_command() => {
+                    savepoint.finish()?;
+                    applied.push(self.given_up(submission, &failure));
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        transaction.commit()?;
+        Ok(applied)
     }
 
     /// A statement failed that should not have: the command is not used up, and may be retried.
-    fn given_up(&self, submission: &Submission, failure: &Failure) -> Applied {
+    fn given_up(self, submission: &Submission, failure: &Failure) -> Applied {
         tracing::error!(?failure, "a command failed in the store and was rolled back alone");
         let rejection =
             Rejection::new(RejectionCode::Unavailable, "the store failed on this command");
@@ -95,18 +107,43 @@ impl Batch<'_> {
         let answer = Answer::of(&outcome, number, Arc::clone(self.store_epoch), None);
         Applied { answer, event: None }
     }
+}
 
-    fn apply(&mut self, submission: &Submission, device: Option<&DeviceKey>) -> Result<Applied> {
+type DeviceKey = (Arc<str>, Arc<str>);
+
+struct Batch<'a> {
+    desk: Desk<'a>,
+    connection: &'a Connection,
+    users: HashMap<Arc<str>, User>,
+    devices: HashMap<DeviceKey, Device>,
+    documents: Documents,
+}
+
+impl<'a> Batch<'a> {
+    fn new(desk: Desk<'a>, connection: &'a Connection) -> Self {
+        Self {
+            desk,
+            connection,
+            users: HashMap::new(),
+            devices: HashMap::new(),
+            documents: Documents::default(),
+        }
+    }
+
+    fn apply(&mut self, submission: &Submission) -> Result<Applied> {
         let mut user = self.take_user(&submission.user)?;
-        let applied = self.apply_for(&mut user, submission, device);
+        let applied = self.apply_for(&mut user, submission, device_key(submission).as_ref());
         self.users.insert(Arc::clone(&submission.user), user);
+        if self.documents.is_full() {
+            self.documents.save(self.connection)?;
+        }
         applied
     }
 
     fn take_user(&mut self, name: &Arc<str>) -> Result<User> {
         match self.users.remove(name) {
             Some(user) => Ok(user),
-            None => User::find_or_make(self.connection, name, self.store_epoch),
+            None => User::find_or_make(self.connection, name, self.desk.store_epoch),
         }
     }
 
@@ -127,11 +164,11 @@ impl Batch<'_> {
                 Some(device) => *device,
                 None => Device::make(self.connection, user, &key.1)?,
             };
-            device.keep(self.connection, number, &answer, self.limits)?;
+            device.keep(self.connection, number, &outcome, &answer)?;
             self.devices.insert(key.clone(), device);
         }
         if let Some(key) = &submission.idempotency {
-            answers::keep_under_key(self.connection, user, key, &answer, self.now)?;
+            answers::keep_under_key(self.connection, user, key, &answer, self.desk.now)?;
         }
         Ok(Applied { answer, event })
     }
@@ -145,22 +182,29 @@ impl Batch<'_> {
     ) -> Result<Option<Answer>> {
         if let (Some(number), Some(key)) = (submission.number, device_key) {
             let device = self.find_device(user, key)?;
-            let due = answers::due(self.connection, device.as_ref(), number, &user.epoch)?;
+            let due = answers::due(
+                self.connection,
+                device.as_ref(),
+                number,
+                &user.epoch,
+                self.desk.limits,
+            )?;
             if let Due::Answered(answer) = due {
                 return Ok(Some(answer));
             }
-            if device.is_none() && user.devices >= self.limits.user_devices_max {
+            if device.is_none() && user.devices >= self.desk.limits.user_devices_max {
                 return Ok(Some(self.quota(user, submission, "devices")));
             }
         }
         if let Some(key) = &submission.idempotency {
-            let age = i64::try_from(self.limits.idempotency_age.as_millis()).unwrap_or(i64::MAX);
-            let oldest = self.now.as_millis().saturating_sub(age);
+            let age =
+                i64::try_from(self.desk.limits.idempotency_age.as_millis()).unwrap_or(i64::MAX);
+            let oldest = self.desk.now.as_millis().saturating_sub(age);
             let answer = answers::answer_under_key(self.connection, user, key, oldest)?;
             if answer.is_some() {
                 return Ok(answer);
             }
-            if user.keys >= self.limits.user_idempotency_keys_max {
+            if user.keys >= self.desk.limits.user_idempotency_keys_max {
                 return Ok(Some(self.quota(user, submission, "Idempotency-Keys of the last day")));
             }
         }
@@ -187,25 +231,25 @@ impl Batch<'_> {
     }
 
     fn carry_out(
-        &self,
+        &mut self,
         user: &mut User,
         submission: &Submission,
     ) -> Result<(Outcome, Option<CommittedEvent>, Option<String>)> {
         let context = Context {
-            now: self.now,
+            now: self.desk.now,
             seq: user.seq + 1,
             epoch: &user.epoch,
             usage: user.usage,
-            limits: self.limits,
+            limits: self.desk.limits,
         };
-        let mut table = DocumentTable { connection: self.connection, user: user.id };
-        match decide(&submission.command, &context, &mut table)? {
+        let mut documents = self.documents.of(self.connection, user.id);
+        match decide(&submission.command, &context, &mut documents)? {
             Decision::Reject(rejection) => Ok((Outcome::Rejected(rejection), None, None)),
             Decision::Nothing => {
                 Ok((Outcome::Applied { seq: user.seq, id: None, version: None }, None, None))
             }
             Decision::Change(event, usage) => {
-                table.write(&event)?;
+                documents.write(&event)?;
                 let committed = self.log(user, usage, &event, &submission_origin(submission))?;
                 let document = event.document();
                 let outcome = Outcome::Applied {
@@ -227,32 +271,23 @@ impl Batch<'_> {
         origin: &Origin,
     ) -> Result<CommittedEvent> {
         let seq = user.seq + 1;
-        let frame = event.to_frame(seq, self.now, origin);
-        log::append(self.connection, user, &frame, self.now, self.limits)?;
+        let frame = event.to_frame(seq, self.desk.now, origin);
+        log::append(self.connection, user, &frame, self.desk.now)?;
         user.usage = usage;
         Ok(CommittedEvent { seq, frame })
     }
 
-    fn save(&self) -> Result<()> {
-        for user in self.users.values() {
+    fn save(&mut self) -> Result<()> {
+        self.documents.save(self.connection)?;
+        for user in self.users.values_mut() {
+            log::trim(self.connection, user, self.desk.limits)?;
             user.save(self.connection)?;
         }
         for device in self.devices.values() {
-            device.save(self.connection)?;
+            device.save(self.connection, self.desk.limits)?;
         }
         Ok(())
     }
-}
-
-fn restore<K: Clone + Eq + std::hash::Hash, V>(
-    map: &mut HashMap<K, V>,
-    key: &K,
-    before: Option<V>,
-) {
-    match before {
-        Some(value) => map.insert(key.clone(), value),
-        None => map.remove(key),
-    };
 }
 
 /// The device whose number the command carries.

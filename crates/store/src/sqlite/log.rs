@@ -15,13 +15,12 @@ use crate::limits::StoreLimits;
 /// Rows that one call of [`maintain`] takes from a table at most, so that commands wait shortly.
 const MAINTAIN_ROWS_MAX: usize = 512;
 
-/// Appends the event that makes `user.seq` the head, and trims what is over the bounds.
+/// Appends the event that makes `user.seq` the head.
 pub(super) fn append(
     connection: &Connection,
     user: &mut User,
     frame: &str,
     now: Timestamp,
-    limits: &StoreLimits,
 ) -> Result<()> {
     user.seq += 1;
     user.at = now.as_millis();
@@ -29,6 +28,11 @@ pub(super) fn append(
     let mut statement = connection
         .prepare_cached("INSERT INTO events (user, seq, at, frame) VALUES (?, ?, ?, ?)")?;
     statement.execute(params![user.id, user.seq, user.at, frame])?;
+    Ok(())
+}
+
+/// Trims what is over the bounds.
+pub(super) fn trim(connection: &Connection, user: &mut User, limits: &StoreLimits) -> Result<()> {
     while user.floor < user.seq
         && (user.seq - user.floor > limits.log_events_max || user.log_bytes > limits.log_bytes_max)
     {

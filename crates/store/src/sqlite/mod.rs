@@ -41,8 +41,9 @@ use error::Failure;
 
 /// Connections kept open for reading.
 const READERS_KEPT: usize = 4;
-/// Pages of the WAL after which a commit also moves them into the file (4 KiB each).
-const CHECKPOINT_PAGES: u32 = 4_000;
+/// Pages of the WAL after which a commit also moves them into the file (4 KiB each): the more, the
+/// more often a page has changed meanwhile and is moved only once.
+const CHECKPOINT_PAGES: u32 = 16_000;
 const STATEMENTS_CACHED: usize = 64;
 
 /// How to open a store.

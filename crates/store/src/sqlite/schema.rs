@@ -10,7 +10,7 @@ use super::error::{Failure, Result};
 /// "drft": tells our files from other SQLite files.
 const APPLICATION_ID: i64 = 0x6472_6674;
 /// The format this version writes.
-pub(super) const FORMAT: i64 = 1;
+pub(super) const FORMAT: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE meta (
@@ -61,8 +61,11 @@ CREATE TABLE answers (             -- to the latest commands of each device
     device INTEGER NOT NULL,
     mutation_id INTEGER NOT NULL,
     digest BLOB NOT NULL,
-    code TEXT,                     -- why it was rejected; NULL where it was applied
-    payload TEXT NOT NULL,
+    seq INTEGER,                   -- of one that was applied; NULL where it was rejected
+    version INTEGER,               -- the document's; NULL where there is none (any more)
+    name TEXT,                     -- the document's id
+    code TEXT,                     -- why it was rejected
+    payload TEXT,                  -- what was answered then
     PRIMARY KEY (device, mutation_id)
 ) WITHOUT ROWID;
 CREATE TABLE idempotency (

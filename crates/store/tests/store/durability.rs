@@ -171,13 +171,38 @@ fn a_newer_format_is_refused_and_left_as_it_is() {
         let file = rusqlite::Connection::open(folder.path().join("draftwire.db")).expect("open");
         file.pragma_update(None, "user_version", format).expect("set");
     };
-    for format in [2, 99, -1] {
+    for format in [1, 99, -1] {
         set(format);
         let why = refusal(open(folder.path(), &StoreLimits::default()));
-        assert!(why.contains(&format!("format {format}")) && why.contains("format 1"), "{why}");
+        assert!(why.contains(&format!("format {format}")) && why.contains("format 2"), "{why}");
     }
-    set(1);
+    set(2);
     assert_eq!(Desk::new(&defaults(folder.path()), "u").state()[0].len(), 1);
+}
+
+/// More than a batch keeps in memory: part of it is written while the batch goes on.
+#[test]
+fn a_batch_larger_than_its_memory_is_still_one_commit_in_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = defaults(folder.path());
+    let filler = "x".repeat(250_000);
+    let command = |kind, payload| submission("u", None, kind, &payload);
+    let mut batch = Vec::new();
+    for number in 0..80 {
+        let id = format!("d{number}");
+        batch.push(command("DRAFT_CREATE", json!({"id": id, "data": {"x": filler}})));
+    }
+    // Deleted and made anew: it is the youngest then.
+    batch.push(command("DRAFT_DELETE", json!({"id": "d0"})));
+    batch.push(command("DRAFT_CREATE", json!({"id": "d0", "data": {"again": true}})));
+    batch.push(command("DRAFT_UPDATE", json!({"id": "d1", "patch": {"x": 1}})));
+    let applied = store.apply(&batch, time(1)).expect("applied");
+    assert!(applied.iter().all(|one| one.answer.code.is_none()));
+    let [drafts, _] = Desk::new(&store, "u").state();
+    let ids: Vec<_> = drafts.iter().map(|draft| draft["id"].as_str().expect("an id")).collect();
+    assert_eq!((ids.len(), ids[0], ids[79]), (80, "d1", "d0"));
+    assert_eq!(drafts[0]["data"], json!({"x": 1}));
+    assert_eq!(drafts[79]["data"], json!({"again": true}));
 }
 
 /// Lets the file's own tables fail on one command, at its very last statement.
