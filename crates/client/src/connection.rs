@@ -1,53 +1,31 @@
-//! One WebSocket connection, as a client.
+//! One WebSocket connection, as a client: text frames both ways.
+//!
+//! Owns the socket and what was not written yet. It reads and writes at the same time, so that two
+//! ends which both have much to say can't wait for each other. It never reads JSON and never
+//! connects again.
 
-use std::fmt;
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
-use draftwire_websocket::{Decoder, Item, Opcode, Role, accept_key, encode, new_key};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use draftwire_websocket::{Decoder, Item, Opcode, Role, encode};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::address::Address;
+use crate::handshake::{self, ConnectError};
 
 /// Largest message taken from a server.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Bytes of the answer to the handshake.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
 const READ_BYTES: usize = 16 * 1024;
+/// The close code of a client that is done.
+const NORMAL: u16 = 1000;
 
-/// Why a connection could not be made.
-#[derive(Debug)]
-pub enum ConnectError {
-    /// The network failed: try again later.
-    Io(io::Error),
-    /// The server answered, but not with 101: the body says why.
-    Refused {
-        /// The HTTP status.
-        status: u16,
-        /// The problem+json text.
-        body: String,
-    },
-    /// What answered speaks no WebSocket: check the address.
-    NotWebSocket(&'static str),
-}
+/// What carries the bytes: a TCP socket, or TLS over one.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
-impl fmt::Display for ConnectError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => write!(out, "the connection failed: {error}"),
-            Self::Refused { status, body } => write!(out, "refused with {status}: {body}"),
-            Self::NotWebSocket(why) => write!(out, "no WebSocket server answered: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for ConnectError {}
-
-impl From<io::Error> for ConnectError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// What came from the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,45 +38,79 @@ pub enum Message {
 
 /// An open connection.
 pub struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     decoder: Decoder,
     buffer: Vec<u8>,
     /// What of `buffer` was not decoded yet.
     start: usize,
     /// Frames that were not written yet: kept, so that a dropped future tears none apart.
     outgoing: Vec<u8>,
+    /// True while written bytes may still wait in the stream.
+    is_unflushed: bool,
+    said_goodbye: bool,
+    heard: Instant,
 }
 
 impl Connection {
     /// Connects to `path` (with its query) and authenticates with the token.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no network, or the server refuses; each says what to do.
     pub async fn open(address: &Address, path: &str, token: &str) -> Result<Self, ConnectError> {
-        let mut stream = TcpStream::connect(&address.authority).await?;
-        stream.set_nodelay(true)?;
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(io::Error::other)?;
-        let key = new_key(random);
-        let request = format!(
-            "GET {}{path} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\
-             Authorization: Bearer {token}\r\n\r\n",
-            address.prefix, address.authority
-        );
-        stream.write_all(request.as_bytes()).await?;
-        let buffer = read_answer(&mut stream, &key).await?;
-        let decoder = Decoder::new(Role::Client, MESSAGE_BYTES_MAX);
-        Ok(Self { stream, decoder, buffer, start: 0, outgoing: Vec::new() })
+        let (stream, buffer) = handshake::open(address, path, token).await?;
+        Ok(Self {
+            stream,
+            decoder: Decoder::new(Role::Client, MESSAGE_BYTES_MAX),
+            buffer,
+            start: 0,
+            outgoing: Vec::new(),
+            is_unflushed: false,
+            said_goodbye: false,
+            heard: Instant::now(),
+        })
     }
 
     /// Sends a text frame.
+    ///
+    /// # Errors
+    ///
+    /// Where the connection is lost.
     pub async fn send(&mut self, text: &str) -> io::Result<()> {
-        self.queue(Opcode::Text, text.as_bytes())?;
+        self.enqueue(text)?;
         self.flush().await
     }
 
     /// Says goodbye; [`Connection::next`] then brings the server's answer.
+    ///
+    /// # Errors
+    ///
+    /// Where the connection is lost.
     pub async fn close(&mut self) -> io::Result<()> {
-        self.queue(Opcode::Close, &1000_u16.to_be_bytes())?;
+        self.goodbye(NORMAL)?;
         self.flush().await
+    }
+
+    /// Puts a text frame behind those that were not written yet; [`Connection::next`] writes it.
+    pub(crate) fn enqueue(&mut self, text: &str) -> io::Result<()> {
+        self.queue(Opcode::Text, text.as_bytes())
+    }
+
+    /// Bytes that were not written yet.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        self.outgoing.len()
+    }
+
+    /// How long nothing came, pings included.
+    pub(crate) fn silent_for(&self) -> Duration {
+        self.heard.elapsed()
+    }
+
+    fn goodbye(&mut self, code: u16) -> io::Result<()> {
+        if std::mem::replace(&mut self.said_goodbye, true) {
+            return Ok(());
+        }
+        self.queue(Opcode::Close, &code.to_be_bytes())
     }
 
     fn queue(&mut self, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
@@ -109,28 +121,61 @@ impl Connection {
     }
 
     async fn flush(&mut self) -> io::Result<()> {
-        while !self.outgoing.is_empty() {
-            let written = self.stream.write(&self.outgoing).await?;
-            self.outgoing.drain(..written);
-        }
-        Ok(())
+        poll_fn(|context| self.poll_flush(context)).await
     }
 
-    /// The next message; pings are answered on the way. `None` when the server has hung up.
-    /// The future may be dropped at any time: nothing is lost and no frame is torn apart.
+    /// Writes as much as the socket takes.
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.outgoing.is_empty() {
+            let writing = Pin::new(&mut self.stream).poll_write(context, &self.outgoing);
+            let written = ready!(writing)?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.outgoing.drain(..written);
+            self.is_unflushed = true;
+        }
+        if self.is_unflushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+            self.is_unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what waits and reads what comes, whichever the socket allows; the bytes read.
+    fn poll_exchange(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Err(error)) = self.poll_flush(context) {
+            return Poll::Ready(Err(error));
+        }
+        let mut chunk = [0; READ_BYTES];
+        let mut chunk = ReadBuf::new(&mut chunk);
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut chunk))?;
+        self.buffer.extend_from_slice(chunk.filled());
+        self.heard = Instant::now();
+        Poll::Ready(Ok(chunk.filled().len()))
+    }
+
+    /// The next message; pings and a goodbye are answered on the way. `None` when the server has
+    /// hung up. The future may be dropped at any time: nothing is lost and no frame is torn apart.
+    ///
+    /// # Errors
+    ///
+    /// Where the connection is lost, or the server breaks RFC 6455.
     pub async fn next(&mut self) -> io::Result<Option<Message>> {
         loop {
-            self.flush().await?;
             match self.decode()? {
+                Step::Message(Message::Closed(code, reason)) => {
+                    self.goodbye(NORMAL)?;
+                    // As much as the socket takes at once: the other side may be gone already.
+                    let _ = poll_fn(|context| Poll::Ready(self.poll_flush(context))).await;
+                    return Ok(Some(Message::Closed(code, reason)));
+                }
                 Step::Message(message) => return Ok(Some(message)),
                 Step::Pong(payload) => self.queue(Opcode::Pong, &payload)?,
                 Step::Starved => {
-                    let mut chunk = [0; READ_BYTES];
-                    let count = self.stream.read(&mut chunk).await?;
-                    if count == 0 {
+                    if poll_fn(|context| self.poll_exchange(context)).await? == 0 {
                         return Ok(None);
                     }
-                    self.buffer.extend_from_slice(&chunk[..count]);
                 }
             }
         }
@@ -165,57 +210,4 @@ enum Step {
     Message(Message),
     Pong(Vec<u8>),
     Starved,
-}
-
-/// Reads the answer's head; returns what came behind it.
-async fn read_answer(stream: &mut TcpStream, key: &str) -> Result<Vec<u8>, ConnectError> {
-    let mut buffer = Vec::new();
-    loop {
-        let mut headers = [httparse::EMPTY_HEADER; 64];
-        let mut answer = httparse::Response::new(&mut headers);
-        let parsed = answer
-            .parse(&buffer)
-            .map_err(|_| ConnectError::NotWebSocket("the answer is no HTTP"))?;
-        if let httparse::Status::Complete(head) = parsed {
-            let status = answer.code.unwrap_or(0);
-            if status != 101 {
-                return Err(refused(stream, &answer, status, buffer[head..].to_vec()).await);
-            }
-            let accept = header(&answer, "sec-websocket-accept");
-            if accept != Some(accept_key(key).as_str()) {
-                return Err(ConnectError::NotWebSocket("Sec-WebSocket-Accept is wrong"));
-            }
-            return Ok(buffer[head..].to_vec());
-        }
-        let mut chunk = [0; READ_BYTES];
-        let count = stream.read(&mut chunk).await?;
-        if count == 0 || buffer.len() > ANSWER_BYTES_MAX {
-            return Err(ConnectError::NotWebSocket("the answer broke off"));
-        }
-        buffer.extend_from_slice(&chunk[..count]);
-    }
-}
-
-fn header<'a>(answer: &'a httparse::Response<'_, '_>, name: &str) -> Option<&'a str> {
-    let found = answer.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
-    std::str::from_utf8(found.value).ok()
-}
-
-/// Reads the body of a refusal, as far as it comes.
-async fn refused(
-    stream: &mut TcpStream,
-    answer: &httparse::Response<'_, '_>,
-    status: u16,
-    mut body: Vec<u8>,
-) -> ConnectError {
-    let length = header(answer, "content-length").and_then(|length| length.parse::<usize>().ok());
-    let wanted = length.unwrap_or(0).min(ANSWER_BYTES_MAX);
-    while body.len() < wanted {
-        let mut chunk = [0; READ_BYTES];
-        match stream.read(&mut chunk).await {
-            Ok(count) if count > 0 => body.extend_from_slice(&chunk[..count]),
-            Ok(_) | Err(_) => break,
-        }
-    }
-    ConnectError::Refused { status, body: String::from_utf8_lossy(&body).into_owned() }
 }
