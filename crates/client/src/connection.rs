@@ -15,17 +15,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::address::Address;
 use crate::handshake::{self, ConnectError};
+use crate::stream::Stream;
 
 /// Largest message taken from a server.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 const READ_BYTES: usize = 16 * 1024;
 /// The close code of a client that is done.
 const NORMAL: u16 = 1000;
-
-/// What carries the bytes: a TCP socket, or TLS over one.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// What came from the server.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use draftwire_websocket::{accept_key, new_key};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::address::Address;
-use crate::connection::Stream;
+use crate::stream::{self, Stream};
 
 /// Bytes of the answer to the handshake.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -65,7 +64,7 @@ pub(crate) async fn open(
         let error = io::Error::new(io::ErrorKind::InvalidInput, "a control character or space");
         return Err(ConnectError::Io(error));
     }
-    let mut stream = connect(address).await?;
+    let mut stream = stream::open(address).await?;
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
     let key = new_key(random);
@@ -79,16 +78,6 @@ pub(crate) async fn open(
     stream.flush().await?;
     let rest = read_answer(&mut stream, &key).await?;
     Ok((stream, rest))
-}
-
-async fn connect(address: &Address) -> io::Result<Box<dyn Stream>> {
-    let stream = TcpStream::connect(&address.authority).await?;
-    stream.set_nodelay(true)?;
-    #[cfg(feature = "tls")]
-    if address.secure {
-        return crate::tls::connect(address.host(), stream).await;
-    }
-    Ok(Box::new(stream))
 }
 
 /// Reads the answer's head; returns what came behind it.

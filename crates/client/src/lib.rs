@@ -43,8 +43,9 @@
 //! | [`token`] | where tokens come from |
 //! | [`connection`] | one connection, frame by frame |
 //! | [`handshake`] | the opening handshake and its failures |
+//! | [`stream`] | TCP, or TLS over it |
 //! | [`address`] | `ws://host:port/path` |
-//! | `tls` | TLS over a socket |
+//! | `tls` | whom TLS believes |
 
 pub mod address;
 pub mod client;
@@ -53,6 +54,7 @@ pub mod handshake;
 pub mod link;
 pub mod replica;
 pub mod storage;
+pub mod stream;
 #[cfg(feature = "tls")]
 mod tls;
 pub mod token;

@@ -15,7 +15,7 @@ use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use crate::connection::Stream;
+use crate::stream::Stream;
 
 /// Read once: a program has the certificates of its start.
 static CONFIG: OnceCell<Arc<ClientConfig>> = OnceCell::const_new();

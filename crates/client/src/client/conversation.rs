@@ -54,6 +54,10 @@ impl<'d> Conversation<'d> {
             if let Err(error) = self.fill() {
                 return Ok(lost(&error));
             }
+            // A command was given up, or written this very moment.
+            if shared.with(|replica| replica.awaits_storage()) {
+                continue;
+            }
             let quiet = self.silence_max.saturating_sub(self.connection.silent_for());
             let wake = shared.with(|replica| replica.wake_at());
             let wait = wake.map_or(quiet, |at| at.saturating_sub(self.driver.now()).min(quiet));

@@ -70,7 +70,8 @@ impl Client {
             }
             is_over
         });
-        if was_over {
+        let is_other = *self.handle.wish.borrow() == Wish::Disconnect;
+        if was_over || is_other {
             self.wish(Wish::Connect);
         }
     }
@@ -180,8 +181,11 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Where there is none with this key.
+    /// Where there is none with this key, or the client is closed.
     pub fn discard(&self, key: u64) -> Result<(), WriteError> {
+        if self.handle.wish.is_closed() {
+            return Err(WriteError::Closed);
+        }
         let discarded = self.handle.shared.with(|replica| replica.discard(key));
         self.handle.shared.wake.notify_one();
         discarded

@@ -46,8 +46,6 @@ pub(super) struct Entry {
     pub(super) confirmed: bool,
     /// It was sent on this connection and is not answered.
     sent: bool,
-    /// The batch that must be stored before it may be sent under this number.
-    batch: u64,
 }
 
 /// Why nothing is sent for a while.
@@ -123,10 +121,10 @@ impl Queue {
         Ok(())
     }
 
-    pub(super) fn push(&mut self, key: u64, mutation_id: u64, command: Command, batch: u64) {
+    pub(super) fn push(&mut self, key: u64, mutation_id: u64, command: Command) {
         self.bytes += weight(&command);
         self.next = self.next.max(mutation_id + 1);
-        let entry = Entry { key, mutation_id, command, confirmed: false, sent: false, batch };
+        let entry = Entry { key, mutation_id, command, confirmed: false, sent: false };
         self.entries.push_back(entry);
     }
 
@@ -161,25 +159,23 @@ impl Queue {
     }
 
     /// Puts a `SKIP` in a command's place; the command.
-    pub(super) fn skip(&mut self, mutation_id: u64, batch: u64) -> Option<Command> {
+    pub(super) fn skip(&mut self, mutation_id: u64) -> Option<Command> {
         let place = self.place(mutation_id)?;
         let entry = &mut self.entries[place];
         self.in_flight -= usize::from(std::mem::take(&mut entry.sent));
-        entry.batch = batch;
         let command = std::mem::replace(&mut entry.command, Command::Skip);
         self.bytes = self.bytes + weight(&Command::Skip) - weight(&command);
         Some(command)
     }
 
     /// Numbers all commands anew.
-    pub(super) fn renumber(&mut self, first: u64, batch: u64) {
+    pub(super) fn renumber(&mut self, first: u64) {
         self.disconnected();
         self.answered = first - 1;
         self.next = first;
         self.one_by_one_to = 0;
         for entry in &mut self.entries {
             entry.mutation_id = self.next;
-            entry.batch = batch;
             self.next += 1;
         }
     }
@@ -243,7 +239,7 @@ impl Queue {
     }
 
     /// The next frame, if one may leave now; it then counts as sent.
-    pub(super) fn send(&mut self, limits: &Limits, stored: u64, now: Duration) -> Option<Sendable> {
+    pub(super) fn send(&mut self, limits: &Limits, now: Duration) -> Option<Sendable> {
         if let Some(pause) = self.pause {
             if self.in_flight > 0 || pause.renew || now < pause.until {
                 return None;
@@ -257,7 +253,7 @@ impl Queue {
         }
         // What was sent stands in front of what was not.
         let entry = self.entries.get_mut(self.in_flight)?;
-        if entry.sent || entry.batch > stored {
+        if entry.sent {
             return None;
         }
         let frame = outgoing::frame(&entry.command, entry.mutation_id);

@@ -73,7 +73,7 @@ impl Replica {
         let records = if whole { self.whole() } else { std::mem::take(&mut self.journal.records) };
         let text = record::batch(&records);
         let journal = &mut self.journal;
-        let urgent = std::mem::take(&mut journal.urgent) || whole;
+        let urgent = journal.urgent == journal.number || whole;
         journal.records.clear();
         journal.whole = false;
         if whole {

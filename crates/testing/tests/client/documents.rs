@@ -113,6 +113,9 @@ async fn a_frame_larger_than_the_server_takes_is_given_up_and_the_next_goes_thro
     next.await.unwrap();
     assert!(client.drafts().get("d1").is_none());
     assert_eq!(client.rejected().len(), 1);
+    // Alone, with nothing behind it that would wake anybody up.
+    assert!(client.drafts().create(Some("d3"), &large).unwrap().await.is_err());
+    await_answers(&client).await;
 }
 
 #[tokio::test]

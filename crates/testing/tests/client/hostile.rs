@@ -67,6 +67,14 @@ async fn frames_that_break_the_protocol_end_the_connection_and_cost_nothing() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_silent_for_too_long_is_given_up() {
+    let welcome = WELCOME.replace("25000", "40");
+    let (reason, client) = verdict_on(&[&welcome, SNAPSHOT]).await;
+    assert_eq!(reason, Reason::Lost("the server was silent for too long".into()));
+    assert_eq!(client.unanswered(), 1);
+}
+
+#[tokio::test]
 async fn answers_to_what_was_never_asked_are_ignored() {
     let frames = [
         WELCOME,

@@ -63,6 +63,16 @@ async fn written_offline_it_is_there_after_the_next_connect() {
 }
 
 #[tokio::test]
+async fn whoever_changes_his_mind_at_once_is_connected() {
+    let (_server, gate) = served().await;
+    let client = connected(client_of("ann", &gate.url())).await;
+    client.disconnect();
+    client.connect();
+    client.drafts().create(Some("d"), "{}").unwrap().await.unwrap();
+    client.ready(draftwire_testing::PATIENCE).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_planned_restart_is_met_after_the_time_that_the_server_asks_for() {
     let (mut server, gate) = served().await;
     let client = connected(client_of("ann", &gate.url())).await;
