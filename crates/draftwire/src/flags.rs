@@ -182,7 +182,7 @@ pub(crate) struct TokenFlags {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplayFlags {
-    /// The server: ws://host:port.
+    /// The server: ws://host:port or wss://host:port.
     #[arg(long, env = "DRAFTWIRE_URL", default_value = "ws://127.0.0.1:3000")]
     pub(crate) url: String,
     /// File with the server's secret, to sign the customers' tokens.
@@ -207,7 +207,7 @@ pub(crate) struct ReplayFlags {
 
 #[derive(Debug, Args)]
 pub(crate) struct WatchFlags {
-    /// The server: ws://host:port.
+    /// The server: ws://host:port or wss://host:port.
     #[arg(long, env = "DRAFTWIRE_URL", default_value = "ws://127.0.0.1:3000")]
     pub(crate) url: String,
     /// The user's token.

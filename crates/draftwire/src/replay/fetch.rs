@@ -1,19 +1,17 @@
 //! Plain HTTP, as a program beside the devices would ask: `GET` with a bearer token.
 
-use draftwire_client::Address;
+use draftwire_client::{Address, stream};
 use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpStream;
 
 /// The JSON at `path`.
 pub(super) async fn get(address: &Address, path: &str, token: &str) -> Result<Value, String> {
     let explain =
         |what: &str, error: &dyn std::fmt::Display| format!("GET {path}: {what}: {error}");
-    let stream =
-        TcpStream::connect(&address.authority).await.map_err(|e| explain("connect", &e))?;
+    let stream = stream::open(address).await.map_err(|e| explain("connect", &e))?;
     let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(|e| explain("connect", &e))?;
     tokio::spawn(connection);

@@ -22,3 +22,5 @@ mod readiness;
 mod replay;
 mod server;
 mod signals;
+#[cfg(feature = "tls")]
+mod tls;

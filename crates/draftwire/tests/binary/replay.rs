@@ -11,20 +11,24 @@ use super::server::{Home, Server, admin, draftwire, eventually, run};
 /// The customer of the first orders in the file.
 const CUSTOMER: &str = "customer-17850";
 
-fn replay(home: &Home, server: &Server, limit: &str) -> Command {
+pub fn replay(home: &Home, url: &str, limit: &str) -> Command {
     let orders = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../data/orders.csv.gz");
     let mut command = draftwire();
-    command.arg("replay").arg("--url").arg(format!("ws://{}", server.authority));
+    command.args(["replay", "--url", url]);
     command.arg("--jwt-secret-file").arg(home.path("secret")).arg("--orders").arg(orders);
     command.args(["--limit", limit]);
     command
+}
+
+fn url_of(server: &Server) -> String {
+    format!("ws://{}", server.authority)
 }
 
 #[test]
 fn real_orders_end_the_same_on_every_device() {
     let home = Home::new();
     let server = Server::start(home.serve());
-    let output = run(&mut replay(&home, &server, "60"));
+    let output = run(&mut replay(&home, &url_of(&server), "60"));
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(said.contains("verdict") && said.contains("agree with the orders"), "{said}");
@@ -39,7 +43,7 @@ fn a_document_that_no_order_accounts_for_is_found() {
     let home = Home::new();
     let server = Server::start(home.serve());
     std::thread::scope(|scope| {
-        let replaying = scope.spawn(|| run(&mut replay(&home, &server, "300")));
+        let replaying = scope.spawn(|| run(&mut replay(&home, &url_of(&server), "300")));
         // In the middle: as soon as the customer's devices are there.
         let path = format!("/api/users/{CUSTOMER}");
         eventually("the replay has begun", || {
@@ -62,7 +66,7 @@ fn a_second_replay_of_the_same_orders_is_told_apart_from_the_first() {
     let home = Home::new();
     let server = Server::start(home.serve());
     let again = |prefix: &str| {
-        let mut command = replay(&home, &server, "5");
+        let mut command = replay(&home, &url_of(&server), "5");
         run(command.args(["--user-prefix", prefix])).status.code()
     };
     assert_eq!(again("monday-"), Some(0));
@@ -74,12 +78,12 @@ fn a_second_replay_of_the_same_orders_is_told_apart_from_the_first() {
 fn what_can_not_be_replayed_is_said() {
     let home = Home::new();
     let mut server = Server::start(home.serve());
-    let mut command = replay(&home, &server, "5");
+    let mut command = replay(&home, &url_of(&server), "5");
     let no_file = run(command.args(["--orders", "/nowhere.csv"]));
     // The later of two values counts, or the flag may stand only once: refused either way.
     assert_ne!(no_file.status.code(), Some(0));
     server.kill();
-    let nobody = run(&mut replay(&home, &server, "5"));
+    let nobody = run(&mut replay(&home, &url_of(&server), "5"));
     assert_eq!(nobody.status.code(), Some(1));
     let error = String::from_utf8_lossy(&nobody.stderr);
     assert!(error.contains("connection failed"), "{error}");
