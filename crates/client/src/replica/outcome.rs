@@ -59,7 +59,8 @@ pub struct Accepted {
 /// A change that the server has refused for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RejectedChange {
-    /// Names it for [`Replica::retry`] and [`Replica::discard`].
+    /// Names it for [`Replica::retry`](super::Replica::retry) and
+    /// [`Replica::discard`](super::Replica::discard).
     pub key: u64,
     /// What was asked.
     pub command: Command,
@@ -111,7 +112,7 @@ pub enum Notice {
 /// What has to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// To be given back to [`Replica::stored`].
+    /// To be given back to [`Replica::stored`](super::Replica::stored).
     pub number: u64,
     /// One line of JSON.
     pub text: String,
