@@ -11,7 +11,9 @@ export type JsonValue = string | number | boolean | null | readonly JsonValue[] 
 /** A JSON object: what a document's `data` is. */
 export type JsonObject = { readonly [name: string]: JsonValue };
 /** A JSON Merge Patch (RFC 7396): members to set, `null` to remove; objects merge, arrays replace. */
-export type Patch<T> = { readonly [K in keyof T]?: Patch<T[K]> | T[K] | null } | JsonObject;
+export type Patch<T> = string extends keyof T
+  ? JsonObject
+  : { readonly [K in keyof T]?: (T[K] extends object ? Patch<T[K]> | T[K] : T[K]) | null };
 
 /**
  * A draft or a pending order as this device sees it: the server's, with this device's own changes

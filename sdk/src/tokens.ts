@@ -1,0 +1,69 @@
+/**
+ * The application's tokens: fetched with patience that ends, and read for whose they are. Owns the
+ * calls of `getToken`; never checks a signature and never keeps a token longer than needed.
+ */
+
+import type { ClientOptions } from './api.js';
+import type { Host } from './host.js';
+import { isObject } from './json.js';
+
+/** What `getToken` has brought is no token. */
+export class TokenError extends Error {}
+
+/** Fetches tokens. */
+export class Tokens {
+  readonly #getToken: ClientOptions['getToken'];
+  readonly #timeoutMs: number;
+  readonly #host: Host;
+  #abort = new AbortController();
+  #last: string | undefined;
+  /** The token before the last one that was fetched. */
+  previous: string | undefined;
+
+  constructor(getToken: ClientOptions['getToken'], timeoutMs: number, host: Host) {
+    this.#getToken = getToken;
+    this.#timeoutMs = timeoutMs;
+    this.#host = host;
+  }
+
+  /** A token from the application. Rejects where it fails, or takes too long. */
+  async fetch(): Promise<string> {
+    const abort = new AbortController();
+    this.#abort = abort;
+    let timer: unknown;
+    const tooLong = new Promise<never>((_, reject) => {
+      abort.signal.addEventListener('abort', () => reject(new Error('getToken was given up')));
+      timer = this.#host.setTimeout(() => abort.abort(), this.#timeoutMs);
+    });
+    try {
+      const asked = (async () => this.#getToken(abort.signal))();
+      const token = await Promise.race([asked, tooLong]);
+      if (typeof token !== 'string' || this.userOf(token) === undefined) {
+        throw new TokenError('getToken has brought no JWT that names a user');
+      }
+      this.previous = this.#last;
+      this.#last = token;
+      return token;
+    } finally {
+      this.#host.clearTimeout(timer);
+    }
+  }
+
+  /** Gives up a call under way. */
+  cancel(): void {
+    this.#abort.abort();
+  }
+
+  /** The user a token names: `sub`, or `userId`. The server checks it; this only reads. */
+  userOf(token: string): string | undefined {
+    try {
+      const part = (token.split('.')[1] ?? '').replace(/-/g, '+').replace(/_/g, '/');
+      const bytes = Uint8Array.from(atob(part), (char) => char.charCodeAt(0));
+      const claims: unknown = JSON.parse(new TextDecoder().decode(bytes));
+      const user = isObject(claims) ? (claims.sub ?? claims.userId) : undefined;
+      return typeof user === 'string' && user !== '' ? user : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+}
