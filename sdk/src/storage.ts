@@ -35,20 +35,25 @@ export interface Storage {
   readonly shared: boolean;
 }
 
+/** The records whose key begins with `prefix`, in order. */
+export function recordsUnder(
+  records: ReadonlyMap<string, unknown> | undefined,
+  prefix: string,
+): StoredRecord[] {
+  const found = [...(records ?? [])].filter(([key]) => key.startsWith(prefix));
+  return found.sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
 /** Keeps everything in memory: for tests, and where there is no other storage. */
 export function memoryStorage(): Storage {
   const spaces = new Map<string, Map<string, unknown>>();
-  const sorted = (space: string, prefix: string): StoredRecord[] =>
-    [...(spaces.get(space) ?? [])]
-      .filter(([key]) => key.startsWith(prefix))
-      .sort(([a], [b]) => (a < b ? -1 : 1));
   return {
     durable: false,
     shared: false,
-    read: async (space) => structuredClone(sorted(space, '')),
+    read: async (space) => structuredClone(recordsUnder(spaces.get(space), '')),
     async update(space, prefix, change) {
       const records = spaces.get(space) ?? new Map<string, unknown>();
-      const changed = structuredClone(change(sorted(space, prefix)));
+      const changed = structuredClone(change(recordsUnder(records, prefix)));
       spaces.set(space, records);
       for (const [key, value] of changed) {
         if (value === undefined) records.delete(key);
