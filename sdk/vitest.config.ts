@@ -13,6 +13,11 @@ const project = (name: string, timeout: number) => ({
 export default defineConfig({
   test: {
     maxWorkers: 1,
-    projects: [project('core', 20_000), project('server', 40_000), project('browser', 30_000)],
+    projects: [
+      project('core', 20_000),
+      project('package', 20_000),
+      project('server', 40_000),
+      project('browser', 30_000),
+    ],
   },
 });

@@ -50,6 +50,8 @@ export class Connection {
   #careful = false;
   /** Handshakes in a row that failed although the server answers over HTTP. */
   #handshakes = 0;
+  /** When HTTP, once it has taken over, gives way to a WebSocket again; monotonic. */
+  #pollUntil = 0;
   /** Refusals of a token in a row. */
   #refusals = 0;
   #wake: () => void = () => {};
@@ -112,8 +114,8 @@ export class Connection {
 
   async #connect(target: Target): Promise<Verdict> {
     const { host, WebSocket: Socket, fetch: fetcher } = this.#context;
-    const overHttp = fetcher && (!Socket || this.#handshakes >= HANDSHAKES_MAX);
     const started = host.monotonic();
+    const overHttp = fetcher && (!Socket || started < this.#pollUntil);
     const session = this.#start(
       target,
       (events) => {
@@ -123,17 +125,16 @@ export class Connection {
       },
       overHttp ? 'http' : 'websocket',
     );
-    const again =
-      overHttp && Socket ? host.setTimeout(() => session.drop(CloseCode.Normal), POLLING_MS) : 0;
+    const left = this.#pollUntil - started;
+    const again = overHttp && Socket && host.setTimeout(() => session.drop(CloseCode.Normal), left);
     this.#session = session;
     const ending = await session.ended;
     this.#session = undefined;
-    host.clearTimeout(again);
+    if (again) host.clearTimeout(again);
     this.#careful = ending.careful;
     if (ending.welcomed) this.#refusals = 0;
     if (ending.welcomed && host.monotonic() - started >= STABLE_MS) this.#attempt = 0;
     if (ending.opened && !overHttp) this.#handshakes = 0;
-    if (overHttp && Socket && ending.code === CloseCode.Normal) this.#handshakes -= 1;
     if (this.#stopped) return { stop: 'closed' };
     if (!ending.opened && !overHttp) return this.#askSession(target);
     return this.#judge(ending.code, ending);
@@ -171,8 +172,9 @@ export class Connection {
     }
     this.#refusals = 0;
     this.#handshakes += 1;
-    // The last straw: HTTP follows at once.
-    return { reason: 'lost', ...(this.#handshakes >= HANDSHAKES_MAX && { afterMs: 0 }) };
+    if (this.#handshakes < HANDSHAKES_MAX) return { reason: 'lost' };
+    this.#pollUntil = host.monotonic() + POLLING_MS;
+    return { reason: 'lost', afterMs: 0 };
   }
 
   /** The table of close codes. */

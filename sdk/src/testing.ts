@@ -15,6 +15,8 @@ export interface TestServerOptions {
   now?: () => number;
   /** True: nothing is delivered by itself, `deliver()` does it. */
   manual?: boolean;
+  /** The timers of `GET /api/sync`. */
+  setTimeout?: (run: () => void, ms: number) => unknown;
   /** Limits that `WELCOME` tells. */
   limits?: { frameBytes?: number; documentBytes?: number; inFlight?: number };
 }
@@ -43,6 +45,8 @@ class User {
   readonly log: LoggedEvent[] = [];
   readonly devices = new Map<string, Answer[]>();
   revoked = false;
+  /** The last event that the log does not hold any more. */
+  forgotten = 0;
   /** Commands in the order in which they took effect: `clientId#mutationId`. */
   readonly applied: string[] = [];
 
@@ -240,6 +244,12 @@ export class TestServer {
     this.#apply(userId, { type, payload }, { service: 'test' });
   }
 
+  /** The log does not reach back any more: who is behind gets a snapshot. */
+  forgetLog(userId: string): void {
+    const user = this.#user(userId);
+    user.forgotten = user.seq;
+  }
+
   /** Takes the user's history back by so many events, and all that devices had done in them. */
   rollBack(userId: string, events: number): void {
     const old = this.#user(userId);
@@ -378,6 +388,7 @@ export class TestServer {
     if (epoch === null) return { events: [], reason: 'initial' };
     if (epoch !== user.epoch) return { events: [], reason: 'epoch' };
     if (seq > user.seq) return { events: [], reason: 'ahead' };
+    if (seq < user.forgotten) return { events: [], reason: 'behind' };
     return { events: user.log.slice(seq) };
   }
 
@@ -550,6 +561,7 @@ export class TestServer {
         resolve();
       };
       this.#waiting.add(done);
+      (this.#options.setTimeout ?? setTimeout)(done, Number(query.get('waitMs')));
       signal?.addEventListener('abort', () => {
         this.#waiting.delete(done);
         reject(new DOMException('aborted', 'AbortError'));

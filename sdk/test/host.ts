@@ -7,8 +7,12 @@ export class FakeHost implements Host {
   readonly BroadcastChannel = null;
   /** Difference between the wall clock and the time that passes. */
   skewMs = 0;
-  /** What `random` answers; a function of its calls where a test needs it. */
-  nextRandom = () => 0.5;
+  #seed = 1;
+  /** What `random` answers: the same numbers in each run. */
+  nextRandom = () => {
+    this.#seed = (Math.imul(this.#seed, 1_103_515_245) + 12_345) >>> 0;
+    return this.#seed / 2 ** 32;
+  };
   #time = 1_700_000_000_000;
   #timers = new Map<number, { at: number; run: () => void }>();
   #last = 0;
