@@ -208,7 +208,7 @@ class DraftwireClient implements Client<JsonObject, JsonObject> {
 
   async #run(signal: AbortSignal): Promise<void> {
     let reason: DisconnectReason = 'closed';
-    while (!signal.aborted) {
+    for (let attempt = 0; !signal.aborted; attempt += 1) {
       this.#connection.set({ status: 'connecting', reason: 'initial', attempt: 0 });
       const userId = this.#options.userId ?? (await this.#askUser(signal));
       if (userId === undefined || signal.aborted) break;
@@ -230,6 +230,7 @@ class DraftwireClient implements Client<JsonObject, JsonObject> {
       }
       // Somebody else has signed in: his space is another one.
       if (reason !== 'wrong-user' || this.#options.userId !== undefined) break;
+      await this.#pause(attempt, signal);
     }
     const state: ConnectionState = {
       status: 'disconnected',
@@ -244,15 +245,19 @@ class DraftwireClient implements Client<JsonObject, JsonObject> {
       const token = await this.#tokens.fetch().catch(() => undefined);
       if (token !== undefined) return this.#tokens.userOf(token);
       this.#connection.set({ status: 'connecting', reason: 'token-failed', attempt });
-      await new Promise<void>((resolve) => {
-        const timer = this.#host.setTimeout(resolve, backoff(attempt, this.#host.random));
-        signal.addEventListener('abort', () => {
-          this.#host.clearTimeout(timer);
-          resolve();
-        });
-      });
+      await this.#pause(attempt, signal);
     }
     return undefined;
+  }
+
+  async #pause(attempt: number, signal: AbortSignal): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = this.#host.setTimeout(resolve, backoff(attempt, this.#host.random));
+      signal.addEventListener('abort', () => {
+        this.#host.clearTimeout(timer);
+        resolve();
+      });
+    });
   }
 
   async #lead(open: Open, signal: AbortSignal): Promise<DisconnectReason> {

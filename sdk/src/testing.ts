@@ -411,9 +411,9 @@ export class TestServer {
         socket.end(1006);
         return;
       }
-      const answer = this.#command(socket.userId, socket.clientId, frame);
       if (loss === 'answer') socket.end(1006);
-      else this.#push(socket, answer);
+      const answer = this.#command(socket.userId, socket.clientId, frame);
+      if (loss === undefined) this.#push(socket, answer);
     }
   }
 

@@ -50,6 +50,13 @@ function world(limits = {}, storage = memoryStorage()): World {
   return { host, server, storage, open, run };
 }
 
+/** Delivers what goes down, on all connections; nothing goes up. */
+async function down(server: TestServer): Promise<void> {
+  for (let index = 0; index < 4; index += 1) {
+    while (server.deliver(index, 'down')) await settle();
+  }
+}
+
 const ids = (server: TestServer) => server.documents('ann', 'drafts').map(({ id }) => id);
 
 it('waits for its turn where the server can not take a command now', async () => {
@@ -191,20 +198,30 @@ it('gives up the largest command under way on 1009', async () => {
 });
 
 it('finds the one command that the server can not read', async () => {
-  const { server, open, run } = world();
+  const { server, host, open, run } = world();
   const client = await open();
-  for (const id of ['a', 'b', 'c']) client.drafts.create({}, { id });
+  const unreadable = () =>
+    server.sendRaw(
+      JSON.stringify({ type: 'ERROR', payload: { code: 'BAD_FRAME', message: 'no' } }),
+    );
+  const changes = ['a', 'b', 'c'].map((id) => client.drafts.create({}, { id }));
   await settle();
-  const bad = { type: 'ERROR', payload: { code: 'BAD_FRAME', message: 'not read' } };
-  server.sendRaw(JSON.stringify(bad));
-  server.dropNext('command');
-  server.deliver(0, 'down');
-  await settle();
-  // From now on one at a time: an ERROR is about the only one under way.
-  expect(client.connection.get().status).toBe('connecting');
+  unreadable();
+  await down(server);
+  // Three were under way, so it could be any: on the next connection they go one at a time.
+  for (let round = 0; round < 3; round += 1) {
+    await host.pass(600);
+    await down(server);
+  }
+  expect(client.connection.get().status).toBe('connected');
+  expect(client.rejected.get()).toEqual([]);
+  unreadable();
+  await down(server);
+  expect(client.rejected.get()).toMatchObject([{ id: 'a', code: 'INVALID' }]);
   await run(5_000);
-  expect(client.queue.get().length).toBe(0);
-  expect(ids(server)).toEqual(['a', 'b', 'c']);
+  const outcomes = await Promise.all(changes.map(({ settled }) => settled));
+  expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'accepted', 'accepted']);
+  expect(ids(server)).toEqual(['b', 'c']);
 });
 
 it('keeps the queue through a reload, with its numbers, and settles it once', async () => {
@@ -227,7 +244,7 @@ it('keeps the queue through a reload, with its numbers, and settles it once', as
 });
 
 it('does not lay over a snapshot what the snapshot holds already', async () => {
-  const { server, open, run } = world();
+  const { server, host, open, run } = world();
   const client = await open();
   client.drafts.create({}, { id: 'a' });
   await run();
@@ -238,18 +255,34 @@ it('does not lay over a snapshot what the snapshot holds already', async () => {
   // Somebody makes it again; then the log does not reach back, and the ACK is still to come.
   server.command('ann', 'DRAFT_CREATE', { id: 'a', data: { again: true } });
   server.forgetLog('ann');
-  const seen: unknown[] = [];
-  client.drafts.subscribe(() => seen.push(client.drafts.get('a')?.data.again));
-  server.rejectNext('UNAVAILABLE', 1_000);
-  for (let round = 0; round < 6; round += 1) {
-    await run(300);
-    if (client.connection.get().status === 'connected') break;
+  // The old connection ends; on the new one everything comes down, and nothing goes up yet.
+  for (let round = 0; round < 3; round += 1) {
+    await down(server);
+    await host.pass(600);
   }
+  await down(server);
+  expect(client.connection.get().status).toBe('connected');
+  expect(client.queue.get().length).toBe(1);
   expect(client.drafts.get('a')?.data).toEqual({ again: true });
-  expect(seen.at(-1)).toBe(true);
   await run(3_000);
   expect(client.queue.get().length).toBe(0);
   expect(client.drafts.get('a')?.data).toEqual({ again: true });
+});
+
+it('ignores what it has applied already, and does not go on over a gap', async () => {
+  const { server, open, run } = world();
+  const client = await open();
+  server.duplicateNext(4);
+  client.drafts.create({}, { id: 'a' });
+  client.drafts.update('a', { n: 1 });
+  await run(1_000);
+  expect(server.handshakes).toBe(1);
+  expect(client.drafts.get('a')).toMatchObject({ version: 2, data: { n: 1 }, synced: true });
+  const document = { id: 'x', version: 9, data: {}, createdAt: '', updatedAt: '' };
+  server.sendRaw(JSON.stringify({ type: 'DRAFT_CREATED', seq: 9, payload: { document } }));
+  await run(3_000);
+  expect(server.handshakes).toBe(2);
+  expect(client.drafts.get('x')).toBeUndefined();
 });
 
 it('says what it could not store, and sends it never', async () => {
@@ -338,6 +371,7 @@ it.each([
   expect(client.queue.get().length).toBe(1);
   await run(10_000);
   expect((await change.settled).status).toBe('accepted');
-  expect(server.documents('ann', 'drafts').length).toBe(1);
+  expect(server.applied('ann')).toEqual(['phone#1']);
+  expect(client.drafts.list()).toMatchObject(server.documents('ann', 'drafts'));
   expect(client.connection.get().status).toBe('connected');
 });
