@@ -45,6 +45,8 @@ describe.each([
   it('shows an edit at once, here, and soon on the other device', async () => {
     const name = user();
     const [one, two] = [await connected(name, transport), await connected(name, transport)];
+    const states: string[] = [];
+    one.connection.subscribe(() => states.push(one.connection.get().status));
     const change = one.drafts.create({ customer: 'Miller', lines: {} });
     expect(one.drafts.get(change.id)?.data).toEqual({ customer: 'Miller', lines: {} });
     expect(one.drafts.get(change.id)?.synced).toBe(false);
@@ -68,6 +70,8 @@ describe.each([
     await until(() => two.pending.list().length === 1, 'the pending order');
     expect(two.drafts.list()).toEqual([]);
     expect(two.pending.list()[0]?.data).toMatchObject({ note: 'now', customer: 'Miller' });
+    // Nothing arrived in an order that made the client start anew.
+    expect(states).toEqual([]);
   });
 
   it('keeps what was written offline in order, and sends it once', async () => {
