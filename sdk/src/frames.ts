@@ -3,7 +3,6 @@
  * decides nothing.
  */
 
-import type { JsonObject } from './api.js';
 import type { DocumentKey, ServerDocument } from './command.js';
 import type { EventType, Payloads } from './generated.js';
 import { isObject } from './json.js';
@@ -138,9 +137,4 @@ export function documentEvent({ type, payload }: Frame): DocumentEvent | undefin
       };
     }
   }
-}
-
-/** The payload of an event that an application's backend has published. */
-export function published(frame: Frame): JsonObject {
-  return frame.payload as JsonObject;
 }
