@@ -17,7 +17,7 @@ export default defineConfig({
       project('core', 20_000),
       project('package', 20_000),
       project('server', 40_000),
-      project('browser', 30_000),
+      project('browser', 90_000),
     ],
   },
 });

@@ -10,7 +10,16 @@ import {
   type Server as TcpServer,
 } from 'node:net';
 import type { BrowserContext } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  onTestFinished,
+} from 'vitest';
 import { WebSocketServer } from 'ws';
 import { type Server, sign, startServer, until } from '../draftwire.js';
 import { hasChromium, Pages, ready } from './page.js';
@@ -142,6 +151,13 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
   });
 
   it('applies 1,000 queued commands exactly once, in order, while tabs are killed', async () => {
+    // One command at a time, so that the queue lives through several tabs.
+    const fast = server;
+    server = await startServer('--in-flight', '1');
+    onTestFinished(async () => {
+      await server.stop();
+      server = fast;
+    });
     const writer = await open(false);
     await writer.evaluate(async () => {
       const changes = Array.from({ length: 1_000 }, (_, n) =>
@@ -151,12 +167,12 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
     });
     await writer.close();
     let kills = 0;
-    for (let left = 1_000; left > 0; ) {
+    for (let left = 1_000, round = 0; left > 0; round += 1) {
       // Often two tabs, so that a killed leader has an heir, who is killed later.
       const page = await open();
       await page.waitForTimeout(5 + Math.random() * 120);
       const [oldest] = context.pages();
-      if (oldest && Math.random() < 0.7) {
+      if (oldest && (round < 3 || Math.random() < 0.7)) {
         // Its process is killed: no handler of the page runs any more.
         const session = await context.newCDPSession(oldest);
         void session.send('Page.crash').catch(() => {});
@@ -171,7 +187,7 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
       left = durable ? length : left;
       if (kills > 200) throw new Error('it does not end');
     }
-    expect(kills).toBeGreaterThan(2);
+    expect(kills).toBeGreaterThan(1);
     await until(async () => (await created()).length === 1_000, 'all effects');
     expect(await created()).toEqual(Array.from({ length: 1_000 }, (_, n) => `d${n}`));
   });
