@@ -6,7 +6,7 @@ ECHO ?= 127.0.0.1:9001
 export DRAFTWIRE_CACHE ?= $(HOME)/.cache/draftwire
 
 .DEFAULT_GOAL := help
-.PHONY: help demo replay test lint conformance build clean
+.PHONY: help demo replay test lint conformance bench bench-full bench-counts build clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -21,6 +21,7 @@ test: lint ## Everything, from nothing
 	$(CARGO) build --workspace --locked
 	$(CARGO) test --workspace --locked
 	DRAFTWIRE_BIN=target/debug/draftwire scripts/test-outside.sh
+	DRAFTWIRE_BIN=target/debug/draftwire scripts/test-sdk.sh
 	BIN=target/debug/draftwire ORDERS="$(ORDERS)" LIMIT=150 ONCE=1 scripts/demo.sh
 
 lint: ## Formatting, lints, documentation
@@ -31,6 +32,15 @@ lint: ## Formatting, lints, documentation
 conformance: ## The official Autobahn suite (needs a Python 2.7; says so where there is none)
 	$(CARGO) build --release --locked -p draftwire
 	@ECHO="$(ECHO)" scripts/conformance/against-draftwire.sh
+
+bench: ## The benchmark against its peers in ten minutes; figures go to docs/benchmarks.md
+	@scripts/bench.sh --rounds 3 --write
+
+bench-full: ## The same with more rounds, as many connections as the machine opens, and the curves
+	@scripts/bench.sh --rounds 5 --curves --write
+
+bench-counts: ## Instructions of what everything is made of, against bench/counts.txt (UPDATE=1 writes it)
+	@UPDATE="$(UPDATE)" scripts/bench-counts.sh
 
 build: ## The release binary: target/release/draftwire
 	$(CARGO) build --release --locked -p draftwire

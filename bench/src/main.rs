@@ -52,7 +52,9 @@ impl Options {
                 "--works" => options.works = list(value()?),
                 "--curves" => options.curves = true,
                 "--write" => options.write = true,
-                other => return Err(format!("{other} is unknown; see the top of bench/src/main.rs")),
+                other => {
+                    return Err(format!("{other} is unknown; see the top of bench/src/main.rs"));
+                }
             }
         }
         Ok(options)
@@ -110,7 +112,13 @@ fn run() -> Result<(), String> {
 fn measure_live(options: &Options, results: &mut Results) -> Result<(), String> {
     let size = live::Size::default();
     let named = |who: Who, error: String| format!("{}: {error}", who.name());
-    let whos: Vec<Who> = Who::ALL.into_iter().filter(|who| options.wants_server(*who)).collect();
+    let (whos, missing): (Vec<Who>, Vec<Who>) = Who::ALL
+        .into_iter()
+        .filter(|who| options.wants_server(*who))
+        .partition(|who| who.is_installed());
+    for who in missing {
+        eprintln!("SKIPPED: {} is not installed", who.name());
+    }
     let rate = if options.wants("W5") { Some(slowest_half(&whos, &size)?) } else { None };
     for round in 1..=options.rounds {
         eprintln!("round {round} of {}", options.rounds);
@@ -139,9 +147,9 @@ fn measure_durable(options: &Options, results: &mut Results) -> Result<(), Strin
     let size = durable::Size::default();
     if options.wants("W6") {
         durable::many(Who::Draftwire, None, &size, results)?;
-        match durable::Redis::start() {
+        match durable::Redis::start().filter(|_| Who::NodeWs.is_installed()) {
             Some(redis) => durable::many(Who::NodeWs, Some(&redis), &size, results)?,
-            None => eprintln!("SKIPPED: there is no redis-server or valkey-server"),
+            None => eprintln!("SKIPPED: ws + Redis is not installed"),
         }
     }
     if options.wants("W7") {
@@ -165,9 +173,15 @@ fn about(options: &Options, begun: Instant) -> String {
         ("rustc", says("rustc", "--version").map(|v| v.replacen("rustc ", "", 1))),
         ("Node", says("node", "--version")),
         ("Bun", says(bun, "--version")),
-        ("Redis", says("redis-server", "--version").map(|v| {
-            v.split_whitespace().find(|word| word.starts_with("v=")).unwrap_or_default().to_owned()
-        })),
+        (
+            "Redis",
+            says("redis-server", "--version").map(|v| {
+                v.split_whitespace()
+                    .find(|word| word.starts_with("v="))
+                    .unwrap_or_default()
+                    .to_owned()
+            }),
+        ),
     ];
     let versions: Vec<String> = versions
         .into_iter()

@@ -17,7 +17,8 @@ pub fn svg(curve: &Curve) -> String {
     let least = points().map(|(x, _)| x).fold(f64::INFINITY, f64::min).ln();
     let most = points().map(|(x, _)| x).fold(0.0, f64::max).ln();
     let highest = rounded(points().map(|(_, y)| y).fold(0.0, f64::max));
-    let across = |x: f64| LEFT + (x.ln() - least) / (most - least).max(1e-9) * (WIDTH - LEFT - RIGHT);
+    let across =
+        |x: f64| LEFT + (x.ln() - least) / (most - least).max(1e-9) * (WIDTH - LEFT - RIGHT);
     let up = |y: f64| HEIGHT - BOTTOM - y / highest * (HEIGHT - TOP - BOTTOM);
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \

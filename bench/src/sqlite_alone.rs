@@ -108,8 +108,9 @@ impl Alone {
                 .prepare_cached("INSERT INTO events (user, seq, at, frame) VALUES (?, ?, 0, ?)")?;
             let mut trim =
                 transaction.prepare_cached("DELETE FROM events WHERE user = ? AND seq = ?")?;
-            let mut answer =
-                transaction.prepare_cached("INSERT INTO answers VALUES (?, ?, ?, ?, ?, 'order', NULL, NULL)")?;
+            let mut answer = transaction.prepare_cached(
+                "INSERT INTO answers VALUES (?, ?, ?, ?, ?, 'order', NULL, NULL)",
+            )?;
             let mut forget = transaction
                 .prepare_cached("DELETE FROM answers WHERE device = ? AND mutation_id <= ?")?;
             let mut user_row = transaction

@@ -30,14 +30,8 @@ pub enum Who {
 
 impl Who {
     /// All of them, the cheapest first.
-    pub const ALL: [Self; 6] = [
-        Self::Floor,
-        Self::JoinedFloor,
-        Self::Draftwire,
-        Self::Bun,
-        Self::NodeWs,
-        Self::SocketIo,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Floor, Self::JoinedFloor, Self::Draftwire, Self::Bun, Self::NodeWs, Self::SocketIo];
 
     /// As tables show it.
     pub fn name(self) -> &'static str {
@@ -48,6 +42,16 @@ impl Who {
             Self::Bun => "Bun",
             Self::NodeWs => "ws + Express",
             Self::SocketIo => "Socket.IO",
+        }
+    }
+
+    /// True where it can be started: the peers are installed by `bench/peers/install.sh`.
+    pub fn is_installed(self) -> bool {
+        let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/node_modules");
+        match self {
+            Self::Floor | Self::JoinedFloor | Self::Draftwire => true,
+            Self::Bun => modules.join(".bin/bun").exists(),
+            Self::NodeWs | Self::SocketIo => modules.is_dir(),
         }
     }
 

@@ -165,7 +165,12 @@ impl Swarm {
     /// earlier swarm's connections have just ended.
     fn source(&self, index: usize) -> Ipv4Addr {
         let last = 2 + (index / PER_ADDRESS) % 250;
-        Ipv4Addr::new(127, 1 + (self.number / 250 % 250) as u8, (self.number % 250) as u8, last as u8)
+        Ipv4Addr::new(
+            127,
+            1 + (self.number / 250 % 250) as u8,
+            (self.number % 250) as u8,
+            last as u8,
+        )
     }
 
     /// Puts a text message behind what waits; it leaves with the next flush.
@@ -331,10 +336,7 @@ impl Connection {
                 frames::write_masked(frames::PONG, payload, &mut pong);
                 outgoing.push_back((index, pong));
             }
-            frames::CLOSE => {
-                eprintln!("closed: {}", payload.get(..2).map_or(1005, |c| u16::from_be_bytes([c[0], c[1]])));
-                open = false;
-            }
+            frames::CLOSE => open = false,
             _ => {}
         });
         open

@@ -24,7 +24,8 @@ pub fn cpu_time(pid: u32) -> Duration {
 
 /// Anonymous memory of the process in bytes: what it holds itself, not the files it maps.
 pub fn memory(pid: u32) -> u64 {
-    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the process lives");
+    let rollup =
+        fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the process lives");
     let line = rollup.lines().find(|line| line.starts_with("Anonymous:")).unwrap_or_default();
     let kib: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
     kib * 1024

@@ -48,7 +48,12 @@ struct Writer {
 
 /// W6: acknowledged commands a second. Figures: `W6` commands a second, `W6 cpu` µs of the
 /// server's processor time a command, `W6 batch` commands a commit.
-pub fn many(who: Who, redis: Option<&Redis>, size: &Size, results: &mut Results) -> Result<(), String> {
+pub fn many(
+    who: Who,
+    redis: Option<&Redis>,
+    size: &Size,
+    results: &mut Results,
+) -> Result<(), String> {
     let mut subject = match redis {
         Some(redis) => Subject::start_redis_peer(&redis.url)?,
         None => Subject::start(who, &[], false)?,
@@ -95,12 +100,12 @@ fn counters(subject: &mut Subject, foreign: bool) -> Option<(f64, f64)> {
 
 /// Each user's first device writes the order that all will edit.
 fn create_documents(swarm: &mut Swarm, writers: &mut [Writer], users: u32) -> Result<(), String> {
-    for index in 0..users as usize {
+    for (index, writer) in writers.iter_mut().enumerate().take(users as usize) {
         let text = format!(
             r#"{{"type":"DRAFT_CREATE","mutationId":1,"payload":{{"id":"{DOCUMENT}","data":{{"customer":"17850","note":"","lines":{{}}}}}}}}"#
         );
         swarm.send(index, &text);
-        writers[index].sent = 1;
+        writer.sent = 1;
     }
     settle(swarm, writers)
 }
@@ -315,7 +320,9 @@ pub fn disk() -> String {
         .filter_map(|line| {
             let mut words = line.split(' ');
             let (device, place, kind) = (words.next()?, words.next()?, words.next()?);
-            folder.starts_with(Path::new(place)).then(|| (place.len(), format!("{kind} on {device}")))
+            folder
+                .starts_with(Path::new(place))
+                .then(|| (place.len(), format!("{kind} on {device}")))
         })
         .max();
     best.map_or_else(|| "unknown".into(), |(_, text)| text)

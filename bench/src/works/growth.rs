@@ -94,7 +94,7 @@ pub fn devices() -> Result<Curve, String> {
                 };
                 let mut own = Results::default();
                 let mut session = Session::start(who, &[], &size, &mut own)?;
-                Ok((f64::from(*devices), session.to_users(&mut own)?))
+                Ok((f64::from(*devices), session.users(&mut own)?))
             })
             .collect()
     })?;

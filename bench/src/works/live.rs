@@ -69,18 +69,15 @@ impl Dice {
     /// A number below `below`.
     pub fn roll(&mut self, below: u32) -> u32 {
         self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (u64::from(self.0) * u64::from(below) >> 32) as u32
+        ((u64::from(self.0) * u64::from(below)) >> 32) as u32
     }
 }
 
 /// Devices `from..to`, in turn one of each user: user 0's devices are not neighbours.
 pub fn devices(from: u32, to: u32, per_user: u32, connections: u32) -> Vec<Device> {
     let users = connections / per_user;
-    let device = |index: u32| Device {
-        user: index % users,
-        device: index / users,
-        query: String::new(),
-    };
+    let device =
+        |index: u32| Device { user: index % users, device: index / users, query: String::new() };
     (from..to).map(device).collect()
 }
 
@@ -190,7 +187,7 @@ impl Session {
     }
 
     /// W2: events to the devices of random users, in µs per delivery.
-    pub fn to_users(&mut self, results: &mut Results) -> Result<f64, String> {
+    pub fn users(&mut self, results: &mut Results) -> Result<f64, String> {
         let users = self.size.connections / self.size.devices;
         let mut dice = Dice::new(1);
         self.cost("W2", self.size.user_events / USERS_AT_ONCE, results, |session| {
@@ -298,7 +295,7 @@ pub fn measure(
         results.add("W1b", who.name(), cost);
     }
     if wanted("W2") {
-        let cost = session.to_users(results)?;
+        let cost = session.users(results)?;
         results.add("W2", who.name(), cost);
     }
     if wanted("W2h") && !matches!(who, Who::Floor | Who::JoinedFloor) {
@@ -333,4 +330,3 @@ pub fn share(cpu: Duration, wall: Duration) -> f64 {
 pub fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
-

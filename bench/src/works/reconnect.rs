@@ -43,11 +43,8 @@ pub fn measure(results: &mut Results) -> Result<(), String> {
     })?;
     swarm.drop_all();
     subject.ask(&format!("edit {users} {MISSED}"));
-    let back: Vec<Device> = list
-        .into_iter()
-        .zip(positions)
-        .map(|(device, query)| Device { query, ..device })
-        .collect();
+    let back: Vec<Device> =
+        list.into_iter().zip(positions).map(|(device, query)| Device { query, ..device }).collect();
 
     let (stop, storm) = (AtomicBool::new(false), AtomicBool::new(false));
     let port = subject.port;

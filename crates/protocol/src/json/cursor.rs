@@ -68,14 +68,15 @@ impl<'a> Cursor<'a> {
         let start = self.at;
         let mut escaped = false;
         loop {
+            self.at += plain_bytes(&self.text.as_bytes()[self.at..]);
             match self.peek() {
-                None | Some(0..=0x1f) => return Err(JsonFault::Syntax),
                 Some(b'"') => break,
                 Some(b'\\') => {
                     escaped = true;
                     self.escape()?;
                 }
-                Some(_) => self.at += 1,
+                // The end of the text, or a control character.
+                _ => return Err(JsonFault::Syntax),
             }
         }
         let end = self.at;
@@ -193,6 +194,55 @@ impl<'a> Cursor<'a> {
             if open == 0 {
                 return Ok(());
             }
+        }
+    }
+}
+
+/// How many bytes in front stand for themselves in a string literal: neither a quote, nor a
+/// backslash, nor a control character. Eight at a time, since most of a document is this.
+pub(super) fn plain_bytes(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOPS: u64 = 0x8080_8080_8080_8080;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // A byte's top bit is set where the byte is zero, or below 0x20; borrows can only set more
+        // of them further up, so the lowest one is right.
+        let zero = |word: u64| word.wrapping_sub(ONES) & !word;
+        let quote = zero(word ^ (ONES * u64::from(b'"')));
+        let backslash = zero(word ^ (ONES * u64::from(b'\\')));
+        let control = word.wrapping_sub(ONES * 0x20) & !word;
+        let found = (quote | backslash | control) & TOPS;
+        if found != 0 {
+            return index * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | 0..=0x1f);
+    words.len() * 8 + rest.iter().take_while(|byte| plain(byte)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain_bytes;
+
+    #[test]
+    fn the_first_byte_that_does_not_stand_for_itself_is_found() {
+        for length in 0..20 {
+            for at in 0..length {
+                for byte in 0..=u8::MAX {
+                    // What follows is special too, and must not be found first.
+                    let mut bytes = vec![0xc3; length];
+                    bytes[at] = byte;
+                    bytes[at + 1..].fill(b'"');
+                    let special = matches!(byte, b'"' | b'\\' | 0..=0x1f);
+                    assert_eq!(
+                        plain_bytes(&bytes),
+                        if special { at } else { at + 1 },
+                        "{byte} {at}"
+                    );
+                }
+            }
+            assert_eq!(plain_bytes(&vec![b'a'; length]), length);
         }
     }
 }

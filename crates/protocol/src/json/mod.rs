@@ -21,8 +21,7 @@ pub use write::{ObjectWriter, object};
 
 /// Appends `text` to `out` as a JSON string, quotes included.
 pub fn push_string(out: &mut String, text: &str) {
-    let plain = text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
-    if plain {
+    if cursor::plain_bytes(text.as_bytes()) == text.len() {
         out.push('"');
         out.push_str(text);
         out.push('"');

@@ -69,7 +69,8 @@ impl Connection {
             socket: newcomer.socket,
             decoder: Decoder::new(Role::Server, newcomer.message_bytes_max),
             stash: newcomer.leftover,
-            readable: true,
+            // The system tells at registration if there is something.
+            readable: false,
             blocked: false,
             awaits_writing: false,
             touched: false,
