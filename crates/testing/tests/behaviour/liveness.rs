@@ -34,7 +34,7 @@ async fn a_silent_client_is_pinged_and_then_closed() {
 
 #[tokio::test]
 async fn a_client_that_answers_pings_stays() {
-    let server = with_heartbeat(150).start().await;
+    let server = with_heartbeat(400).start().await;
     let mut raw = server.connect("ann").live().raw().await;
     raw.read_frame().await.unwrap();
     // Four times as long as a silent one would live.
