@@ -1,6 +1,6 @@
 /**
- * Brings one user's old rows into draftwire. Owns that step of the move; may be run again, and never
- * changes or brings back what draftwire has already taken.
+ * Brings one user's old rows into draftwire. Owns that step of the move; may be run again
+ * within a day, and then neither changes nor brings back what draftwire has already taken.
  */
 
 /** Copies a user's drafts and pending orders; how many were new. */
