@@ -233,8 +233,10 @@ for (const [name, start] of Object.entries({ before, between, after })) {
     });
   });
 
-  test(`${name}: a token that ends is replaced, and a failed login is tried again`, async () => {
+  test(`${name}: a token that ends is replaced, and a failed login is tried again`, async (t) => {
     const world = await start({ tokenSeconds: 3 });
+    t.after(() => world.stop());
+    t.after(() => world.closeDevices());
     const user = newUser();
     const [phone, desk] = [await world.device(user), await world.device(user)];
     desk.network.cut();
@@ -248,7 +250,5 @@ for (const [name, start] of Object.entries({ before, between, after })) {
     phone.orders.create({ customer: 'Miller' });
     await until(() => desk.orders.drafts().length === 1, 'the draft');
     assert.equal(phone.orders.status().connected, true);
-    await world.closeDevices();
-    await world.stop();
   });
 }
