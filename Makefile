@@ -22,6 +22,7 @@ test: lint ## Everything, from nothing
 	$(CARGO) test --workspace --locked
 	DRAFTWIRE_BIN=target/debug/draftwire scripts/test-outside.sh
 	DRAFTWIRE_BIN=target/debug/draftwire scripts/test-sdk.sh
+	DRAFTWIRE_BIN=target/debug/draftwire scripts/test-examples.sh
 	BIN=target/debug/draftwire ORDERS="$(ORDERS)" LIMIT=150 ONCE=1 scripts/demo.sh
 
 lint: ## Formatting, lints, documentation

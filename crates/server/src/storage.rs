@@ -4,6 +4,7 @@
 //! answers 503 until it is there. After an I/O error it is dropped, opened anew with a check, and
 //! only then used again. Nothing here knows what is in a store.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -18,6 +19,8 @@ pub type OnOpen = Box<dyn Fn(&dyn Store) -> Result<(), StoreError> + Send + Sync
 
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(5);
+/// How often an open store may tidy up beside its work.
+const HOUSEKEEPING_EVERY: Duration = Duration::from_millis(200);
 
 /// Holds the current store, if there is one.
 pub struct Storage {
@@ -78,12 +81,16 @@ impl Storage {
         let mut pause = RETRY_FIRST;
         loop {
             let check = {
-                let state = self
-                    .changed
-                    .wait_while(self.lock(), |state| state.store.is_some() && !state.closed);
-                let state = state.unwrap_or_else(PoisonError::into_inner);
+                let open = |state: &mut State| state.store.is_some() && !state.closed;
+                let waited = self.changed.wait_timeout_while(self.lock(), HOUSEKEEPING_EVERY, open);
+                let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
                 if state.closed {
                     return;
+                }
+                if let Some(store) = state.store.clone() {
+                    drop(state);
+                    keep_house(&*store);
+                    continue;
                 }
                 state.failed
             };
@@ -116,5 +123,17 @@ impl Storage {
         state.tried = true;
         self.changed.notify_all();
         drop(self.changed.wait_timeout_while(state, pause, |state| !state.closed));
+    }
+}
+
+fn keep_house(store: &dyn Store) {
+    // A panic in a store is the store's; the next commit meets it too, and deals with it.
+    match catch_unwind(AssertUnwindSafe(|| store.checkpoint())) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the store could not tidy up");
+            thread::sleep(RETRY_FIRST);
+        }
+        Err(_) => tracing::error!("the store panicked while it tidied up"),
     }
 }

@@ -74,6 +74,12 @@ pub trait Store: Send + Sync + 'static {
     /// Every revocation, to fill the verifier's table at start.
     fn revocations(&self) -> Result<Vec<(String, Revocation)>, StoreError>;
 
+    /// Housekeeping on the disk that may run beside everything else, so that commits need not wait
+    /// for it; called a few times a second by a thread of its own.
+    fn checkpoint(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Forgets what is over age; called now and then when there is nothing else to do. Returns
     /// true where there was more than fitted into one short commit.
     fn maintain(&self, now: Timestamp) -> Result<bool, StoreError>;

@@ -13,6 +13,7 @@
 //! | `answers` | `mutationId`s and `Idempotency-Key`s |
 //! | `log` | appending events, trimming, ageing |
 //! | `read` | everything that only reads |
+//! | `wal` | moving the write-ahead log into the file |
 //! | `error` | what SQLite's errors mean |
 
 mod answers;
@@ -23,6 +24,7 @@ mod log;
 mod read;
 mod schema;
 mod user;
+mod wal;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -41,9 +43,6 @@ use error::Failure;
 
 /// Connections kept open for reading.
 const READERS_KEPT: usize = 4;
-/// Pages of the WAL after which a commit also moves them into the file (4 KiB each): the more, the
-/// more often a page has changed meanwhile and is moved only once.
-const CHECKPOINT_PAGES: u32 = 16_000;
 const STATEMENTS_CACHED: usize = 64;
 
 /// How to open a store.
@@ -64,6 +63,7 @@ pub struct SqliteStore {
     epoch: Arc<str>,
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
+    wal: wal::Wal,
     poisoned: AtomicBool,
     /// Held as long as the store lives; the system releases it even if the process is killed.
     _lock: File,
@@ -85,6 +85,7 @@ impl SqliteStore {
             check(&writer)?;
         }
         Ok(Self {
+            wal: wal::Wal::of(&path),
             path,
             limits: options.limits.clone(),
             epoch: epoch.into(),
@@ -142,7 +143,14 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn apply(&self, batch: &[Submission], now: Timestamp) -> Result<Vec<Applied>, StoreError> {
-        self.write(|writer| batch::apply(writer, &self.limits, &self.epoch, batch, now))
+        self.write(|writer| {
+            let applied = batch::apply(writer, &self.limits, &self.epoch, batch, now)?;
+            if let Err(failure) = self.wal.move_rest(writer) {
+                // What was committed is committed. If the disk is at fault, the next commit says so.
+                tracing::warn!(?failure, "the write-ahead log could not be moved into the file");
+            }
+            Ok(applied)
+        })
     }
 
     fn renew_epoch(&self, user: &str, lost: &str) -> Result<(), StoreError> {
@@ -207,6 +215,11 @@ impl Store for SqliteStore {
         self.read(|reader| reader.revocations())
     }
 
+    fn checkpoint(&self) -> Result<(), StoreError> {
+        self.refuse_if_poisoned()?;
+        self.wal.move_most().map_err(StoreError::from)
+    }
+
     fn maintain(&self, now: Timestamp) -> Result<bool, StoreError> {
         self.write(|writer| log::maintain(writer, &self.limits, now))
     }
@@ -241,7 +254,7 @@ fn open_writer(path: &Path) -> Result<Connection, Failure> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "full")?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "wal_autocheckpoint", wal::COMMIT_MOVES_FROM_PAGES)?;
     connection.pragma_update(None, "cache_size", -16 * 1024)?;
     // Moves what an earlier process left in the WAL into the file, and syncs both: after a failed
     // sync the pages that the system still holds are thereby written again.
@@ -249,11 +262,17 @@ fn open_writer(path: &Path) -> Result<Connection, Failure> {
     Ok(connection)
 }
 
-fn open_reader(path: &Path) -> Result<Connection, Failure> {
+/// A further connection to a database that is open.
+fn open_beside(path: &Path) -> Result<Connection, Failure> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(2))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    Ok(connection)
+}
+
+fn open_reader(path: &Path) -> Result<Connection, Failure> {
+    let connection = open_beside(path)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }

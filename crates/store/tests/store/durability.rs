@@ -205,6 +205,31 @@ fn a_batch_larger_than_its_memory_is_still_one_commit_in_order() {
     assert_eq!(drafts[79]["data"], json!({"again": true}));
 }
 
+#[test]
+fn the_write_ahead_log_is_written_anew_after_it_was_moved() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = defaults(folder.path());
+    let log = folder.path().join("draftwire.db-wal");
+    let filler = "x".repeat(250_000);
+    let mut number = 0;
+    let mut write = |count: usize| {
+        for _ in 0..count {
+            number += 1;
+            let payload = json!({"id": format!("d{}", number % 50), "data": {"x": filler}});
+            let kind = if number < 50 { "DRAFT_CREATE" } else { "DRAFT_UPDATE" };
+            store.apply(&[submission("u", None, kind, &payload)], time(1)).expect("applied");
+        }
+    };
+    // A document and its event are 0.5 MB.
+    write(80);
+    store.checkpoint().expect("moved");
+    write(1);
+    let grown = fs::metadata(&log).expect("a log").len();
+    assert!(grown > 30_000_000, "{grown}");
+    write(40);
+    assert_eq!(fs::metadata(&log).expect("a log").len(), grown, "it began anew");
+}
+
 /// Lets the file's own tables fail on one command, at its very last statement.
 #[test]
 fn a_command_that_fails_leaves_the_rest_of_its_batch_alone() {
