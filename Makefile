@@ -11,11 +11,11 @@ export DRAFTWIRE_CACHE ?= $(HOME)/.cache/draftwire
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: ## Real orders on every device, checked; then two lines to try (ONCE=1 ends after the verdict)
-	@CARGO="$(CARGO)" ORDERS="$(ORDERS)" ONCE="$(ONCE)" scripts/demo.sh
+demo: ## An order pad on two devices, in your browser (LISTEN=0.0.0.0:3000 for real phones)
+	@CARGO="$(CARGO)" LISTEN="$(LISTEN)" scripts/demo.sh
 
-replay: ## The replay alone, against a server of its own
-	@CARGO="$(CARGO)" ORDERS="$(ORDERS)" ONCE=1 scripts/demo.sh
+replay: ## Real orders on every device, checked; then two lines to try (ONCE=1 ends after the verdict)
+	@CARGO="$(CARGO)" ORDERS="$(ORDERS)" ONCE="$(ONCE)" scripts/replay.sh
 
 test: lint ## Everything, from nothing
 	$(CARGO) build --workspace --locked
@@ -24,6 +24,8 @@ test: lint ## Everything, from nothing
 	DRAFTWIRE_BIN=target/debug/draftwire scripts/test-sdk.sh
 	DRAFTWIRE_BIN=target/debug/draftwire scripts/test-examples.sh
 	BIN=target/debug/draftwire ORDERS="$(ORDERS)" LIMIT=150 ONCE=1 scripts/demo.sh
+	DRAFTWIRE_DEMO_BIN=target/debug/draftwire-demo scripts/test-demo.sh
+	BIN=target/debug/draftwire ORDERS="$(ORDERS)" LIMIT=150 ONCE=1 scripts/replay.sh
 
 lint: ## Formatting, lints, documentation
 	$(CARGO) fmt --all --check
