@@ -17,6 +17,7 @@ function show(connection: ConnectionState, online: boolean): Shown {
     case 'connecting':
       if (!online) return { tone: 'waiting', text: 'Offline' };
       if (connection.reason === 'initial') return { tone: 'waiting', text: 'Connecting …' };
+      if (connection.reason === 'token-failed') return { tone: 'bad', text: 'No place yet' };
       return { tone: 'waiting', text: 'Reconnecting …' };
     case 'disconnected':
       return connection.reason === 'initial'

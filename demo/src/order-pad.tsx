@@ -54,24 +54,39 @@ export function OrderPad() {
     setScreen('order');
   }, [open, first, device]);
 
+  // Where the other half of the pad goes out of sight, the keyboard follows to this one.
+  const side = useRef<HTMLElement>(null);
+  const main = useRef<HTMLDivElement>(null);
+  const turned = useRef(false);
+  useEffect(() => {
+    if (!turned.current) return;
+    turned.current = false;
+    const [here, there] = screen === 'order' ? [main, side] : [side, main];
+    if (!there.current?.checkVisibility()) here.current?.focus();
+  });
+
+  const turn = (to: typeof screen) => {
+    turned.current = true;
+    setScreen(to);
+  };
   const show = (place: Place) => {
     setNotice('');
     setOpen(place);
-    setScreen('order');
+    turn('order');
   };
   const create = () => {
     const empty = { customer: '', note: '', lines: {} };
     const { id } = device.edit('drafts', (to) => to.drafts.create(empty));
     show({ collection: 'drafts', id });
   };
-  const back = () => setScreen('list');
+  const back = () => turn('list');
 
   return (
     <div class="pad" data-screen={open ? screen : 'list'}>
-      <nav class="side" aria-label="Orders">
+      <nav class="side" aria-label="Orders" ref={side} tabIndex={-1}>
         <OrderList drafts={drafts} pending={pending} open={open} onOpen={show} onCreate={create} />
       </nav>
-      <div class="main">
+      <div class="main" ref={main} tabIndex={-1}>
         <Refused />
         {notice && (
           <p class="notice" role="status">

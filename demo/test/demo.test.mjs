@@ -191,7 +191,10 @@ test('one device alone has the same orders after a reload too, and fits a phone'
   const row = page.getByRole('button', { name: /^Customer 12471/ });
   await row.waitFor();
   assert.deepEqual(await widths(), [390, 390], 'the list');
-  await row.click();
+  await row.press('Enter');
+  await page.keyboard.press('Tab');
+  const focused = () => page.evaluate(() => document.activeElement?.textContent);
+  assert.equal(await focused(), '‹ Orders', 'the keyboard follows');
   await note(page).fill('from my pocket');
   await page.getByText('All sent').waitFor();
   assert.deepEqual(await widths(), [390, 390], 'a draft');

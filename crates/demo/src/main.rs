@@ -68,7 +68,13 @@ async fn run(flags: Flags) -> Result<(), String> {
 
     let listener = bind(flags.listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    println!("the demo is at http://{address}");
+    // An unspecified address is nothing that a browser could open.
+    let port = address.port();
+    if address.ip().is_unspecified() {
+        println!("the demo is at http://127.0.0.1:{port}, for phones at this machine's address");
+    } else {
+        println!("the demo is at http://{address}");
+    }
     http::serve(listener, router, &realtime, signalled).await;
     Ok(())
 }
