@@ -3,13 +3,7 @@
  * shown is the components' business. Two devices of one page share nothing but the user.
  */
 
-import {
-  type Change,
-  type Client,
-  createClient,
-  memoryStorage,
-  type WebSocketConstructor,
-} from '@draftwire/client';
+import { type Change, type Client, createClient, memoryStorage } from '@draftwire/client';
 import { createContext } from 'preact';
 import { useContext } from 'preact/hooks';
 import { Network } from './network';
@@ -56,7 +50,7 @@ export class Device {
       url: location.origin,
       getToken,
       userId: user,
-      WebSocket: this.network.WebSocket as WebSocketConstructor,
+      WebSocket: this.network.WebSocket,
       fetch: this.network.fetch,
       host: { wakeUps: this.network.wakeUps },
       // Alone it keeps its state across reloads, as an app would; two must not become tabs of one.

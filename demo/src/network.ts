@@ -48,13 +48,18 @@ export class Network {
   readonly fetch: typeof fetch = (...call) =>
     this.#online ? fetch(...call) : Promise.reject(new TypeError('this device is offline'));
 
-  readonly WebSocket: WebSocketConstructor = ((network: Network) =>
-    class {
+  readonly WebSocket: WebSocketConstructor;
+
+  constructor() {
+    const open = (url: string, protocols: string[]) => this.#open(url, protocols);
+    class Socket {
       constructor(url: string, protocols: string[]) {
-        // biome-ignore lint/correctness/noConstructorReturn: a browser's socket is what is used
-        return network.#open(url, protocols);
+        // biome-ignore lint/correctness/noConstructorReturn: `new` gives the browser's own socket
+        return open(url, protocols);
       }
-    } as unknown as WebSocketConstructor)(this);
+    }
+    this.WebSocket = Socket as unknown as WebSocketConstructor;
+  }
 
   #open(url: string, protocols: string[]): WebSocketLike {
     if (!this.#online) {

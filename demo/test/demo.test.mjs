@@ -46,7 +46,7 @@ async function visit() {
   await page.goto(url);
   [tablet, phone] = ['Tablet', 'Phone'].map((name) => page.getByRole('region', { name }));
   for (const device of [tablet, phone]) {
-    await device.getByText('Live').waitFor();
+    await device.getByText('Live', { exact: true }).waitFor();
     await device.getByLabel('Note').waitFor();
   }
 }
@@ -121,7 +121,7 @@ test('offline the queue grows, online it settles, and both edits are kept', asyn
   await tablet.getByText('All sent').waitFor();
   assert.notEqual(await note(tablet).inputValue(), 'typed in a tunnel');
   await phone.getByRole('button', { name: 'Go online' }).click();
-  await phone.getByText('Live').waitFor();
+  await phone.getByText('Live', { exact: true }).waitFor();
   await phone.getByText('All sent').waitFor();
   for (const device of [tablet, phone]) {
     await shows(() => note(device).inputValue(), 'typed in a tunnel');

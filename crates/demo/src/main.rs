@@ -102,10 +102,11 @@ fn is_empty(folder: &Path) -> Result<bool, String> {
 }
 
 fn settings() -> Settings {
-    Settings { connections_max: 1_000, user_connections_max: 20, ..Settings::default() }
+    Settings { connections_max: 1_000, user_connections_max: 40, ..Settings::default() }
 }
 
-/// Enough for a visitor who plays for an hour.
+/// Enough for a visitor who plays for an hour. Side by side, each reload of the page brings two new
+/// devices: they keep nothing.
 fn store_limits() -> StoreLimits {
     let settings = settings();
     StoreLimits {
@@ -113,6 +114,7 @@ fn store_limits() -> StoreLimits {
         device_answers_kept: settings.limits.in_flight,
         user_documents_max: 200,
         user_bytes_max: 1024 * 1024,
+        user_devices_max: 2_000,
         log_events_max: 500,
         log_bytes_max: 256 * 1024,
         ..StoreLimits::default()
