@@ -58,7 +58,7 @@ export function DraftView({ draft, onBack }: DraftViewProps) {
                     .join(' · ')
                 : ''
             }
-            placeholder="Search by number or country"
+            placeholder="Number or country"
             onPick={(customer) => update({ customer: customer.id })}
           >
             {(customer) => (

@@ -79,7 +79,7 @@ function Row({ document, collection, isOpen, onOpen }: RowProps) {
       <span class="row-name">{customerName(order.customer)}</span>
       <span class="row-total">{money(order.pence)}</span>
       <span class="row-meta">
-        {[countryOf(order.customer), count(order.lines.length, 'line')].filter(Boolean).join(' · ')}
+        {[count(order.lines.length, 'line'), countryOf(order.customer)].filter(Boolean).join(' · ')}
       </span>
       {!synced && <span class="unsent">not sent yet</span>}
       {synced && collection === 'pending' && <RowPhase document={document} />}
