@@ -23,7 +23,6 @@ test: lint ## Everything, from nothing
 	DRAFTWIRE_BIN=target/debug/draftwire scripts/test-outside.sh
 	DRAFTWIRE_BIN=target/debug/draftwire scripts/test-sdk.sh
 	DRAFTWIRE_BIN=target/debug/draftwire scripts/test-examples.sh
-	BIN=target/debug/draftwire ORDERS="$(ORDERS)" LIMIT=150 ONCE=1 scripts/demo.sh
 	DRAFTWIRE_DEMO_BIN=target/debug/draftwire-demo scripts/test-demo.sh
 	BIN=target/debug/draftwire ORDERS="$(ORDERS)" LIMIT=150 ONCE=1 scripts/replay.sh
 
