@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use draftwire_bench::frames::{self, FrameReader};
 use draftwire_bench::token;
+use draftwire_websocket::Opcode;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
@@ -176,7 +177,7 @@ impl Swarm {
     /// Puts a text message behind what waits; it leaves with the next flush.
     pub fn queue(&mut self, index: usize, text: &str) {
         let waiting = &mut self.connections[index].waiting;
-        frames::write_masked(frames::TEXT, text.as_bytes(), waiting);
+        frames::write_masked(Opcode::Text, text.as_bytes(), waiting);
     }
 
     /// Writes what waits, in one write where the socket takes it.
@@ -315,7 +316,7 @@ impl Connection {
         let Self { reader, phase, .. } = self;
         let mut open = true;
         reader.feed(bytes, |opcode, payload| match opcode {
-            frames::TEXT => match (dialect, *phase) {
+            Some(Opcode::Text) => match (dialect, *phase) {
                 (Dialect::SocketIo, _) => match payload {
                     // Engine.IO open → Socket.IO connect; connect confirmed; Engine.IO ping → pong.
                     [b'0', ..] => outgoing.push_back((index, text(b"40"))),
@@ -331,12 +332,12 @@ impl Connection {
                 }
                 _ => on_text(index, payload),
             },
-            frames::PING => {
+            Some(Opcode::Ping) => {
                 let mut pong = Vec::new();
-                frames::write_masked(frames::PONG, payload, &mut pong);
+                frames::write_masked(Opcode::Pong, payload, &mut pong);
                 outgoing.push_back((index, pong));
             }
-            frames::CLOSE => open = false,
+            Some(Opcode::Close) => open = false,
             _ => {}
         });
         open
@@ -345,7 +346,7 @@ impl Connection {
 
 fn text(payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    frames::write_masked(frames::TEXT, payload, &mut bytes);
+    frames::write_masked(Opcode::Text, payload, &mut bytes);
     bytes
 }
 

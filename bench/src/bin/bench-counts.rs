@@ -23,7 +23,7 @@ use draftwire_server::worker::Socket;
 use draftwire_server::{Realtime, Settings, WebSocketMessage};
 use draftwire_store::sqlite::SqliteOptions;
 use draftwire_store::{Author, SqliteStore, Store, StoreLimits, Submission};
-use draftwire_websocket::{Decoder, Item, Role, encode};
+use draftwire_websocket::{Decoder, Item, Opcode, Role, encode};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -138,7 +138,7 @@ const EDIT: &str = r#"{"type":"DRAFT_UPDATE","mutationId":7,"payload":{"id":"ord
 /// A command, from the socket's bytes to its value.
 fn run_parse(count: u64) -> Result<()> {
     let mut frame = Vec::new();
-    frames::write_masked(frames::TEXT, EDIT.as_bytes(), &mut frame);
+    frames::write_masked(Opcode::Text, EDIT.as_bytes(), &mut frame);
     let mut decoder = Decoder::new(Role::Server, 1 << 20);
     for _ in 0..count {
         let mut bytes = frame.clone();
