@@ -8,6 +8,7 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
+source "$root/scripts/find-binary.sh"
 export CHROMIUM=${CHROMIUM:-/usr/bin/chromium}
 
 # Says loudly that nothing more was run, and ends.
@@ -20,23 +21,6 @@ skip() {
     exit 0
 }
 
-find_binary() {
-    if [[ -n ${DRAFTWIRE_DEMO_BIN:-} ]]; then
-        DRAFTWIRE_DEMO_BIN=$(realpath "$DRAFTWIRE_DEMO_BIN")
-    else
-        cargo build --release --locked --manifest-path "$root/Cargo.toml" -p draftwire-demo
-        local target
-        target=$(cargo metadata --format-version 1 --no-deps --manifest-path "$root/Cargo.toml" |
-            sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
-        DRAFTWIRE_DEMO_BIN=$target/release/draftwire-demo
-    fi
-    [[ -x $DRAFTWIRE_DEMO_BIN ]] || {
-        echo "$DRAFTWIRE_DEMO_BIN is no program: set DRAFTWIRE_DEMO_BIN" >&2
-        exit 1
-    }
-    export DRAFTWIRE_DEMO_BIN
-}
-
 # Debian's Chromium, where this user may install it.
 find_chromium() {
     [[ -x $CHROMIUM ]] && return
@@ -46,7 +30,7 @@ find_chromium() {
 }
 
 command -v npm >/dev/null || skip "there is no npm (node 20 or newer brings it)"
-find_binary
+find_binary DRAFTWIRE_DEMO_BIN draftwire-demo
 "$root/scripts/build-page.sh"
 cd "$root/demo"
 npm run --silent lint

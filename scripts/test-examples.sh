@@ -7,6 +7,7 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
+source "$root/scripts/find-binary.sh"
 
 # Says loudly that nothing was run, and ends here.
 give_up() {
@@ -15,27 +16,9 @@ give_up() {
     exit 0
 }
 
-find_binary() {
-    if [[ -n ${DRAFTWIRE_BIN:-} ]]; then
-        DRAFTWIRE_BIN=$(realpath "$DRAFTWIRE_BIN")
-    else
-        cargo build --release --locked --manifest-path "$root/Cargo.toml" -p draftwire
-        local target
-        target=$(cargo metadata --format-version 1 --no-deps --manifest-path "$root/Cargo.toml" |
-            sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
-        DRAFTWIRE_BIN=$target/release/draftwire
-    fi
-    [[ -x $DRAFTWIRE_BIN ]] || {
-        echo "$DRAFTWIRE_BIN is no program: set DRAFTWIRE_BIN" >&2
-        exit 1
-    }
-    export DRAFTWIRE_BIN
-    "$DRAFTWIRE_BIN" --version
-}
-
 major=$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null) || give_up "there is no node"
 ((major >= 20)) || give_up "node $major is too old, 20 is needed"
-find_binary
+find_binary DRAFTWIRE_BIN draftwire
 cd "$root/sdk"
 npm ci --no-audit --no-fund || give_up "npm ci in sdk has failed"
 npm run --silent build

@@ -8,6 +8,7 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
+source "$root/scripts/find-binary.sh"
 tests=$root/tests/outside
 cache=${DRAFTWIRE_CACHE:-$HOME/.cache/draftwire}
 skipped=0
@@ -19,24 +20,6 @@ skip() {
     echo "!!! SKIPPED: $1 tests: $2" >&2
     counts+=("$1: SKIPPED ($2)")
     skipped=1
-}
-
-find_binary() {
-    if [[ -n ${DRAFTWIRE_BIN:-} ]]; then
-        DRAFTWIRE_BIN=$(realpath "$DRAFTWIRE_BIN")
-    else
-        cargo build --release --manifest-path "$root/Cargo.toml" -p draftwire
-        local target
-        target=$(cargo metadata --format-version 1 --no-deps --manifest-path "$root/Cargo.toml" |
-            sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
-        DRAFTWIRE_BIN=$target/release/draftwire
-    fi
-    [[ -x $DRAFTWIRE_BIN ]] || {
-        echo "$DRAFTWIRE_BIN is no program: set DRAFTWIRE_BIN" >&2
-        exit 1
-    }
-    export DRAFTWIRE_BIN
-    "$DRAFTWIRE_BIN" --version
 }
 
 node_tests() {
@@ -109,7 +92,7 @@ python_tests() {
     rm -f "$log"
 }
 
-find_binary
+find_binary DRAFTWIRE_BIN draftwire
 node_tests
 python_tests
 echo
