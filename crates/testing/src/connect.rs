@@ -1,6 +1,7 @@
 //! The handshake of a device: who it is, where it stands, where its token goes.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -18,7 +19,12 @@ pub struct Connect {
     query: Vec<(String, String)>,
     headers: Vec<(String, String)>,
     position: Option<Position>,
+    cut_after: Option<usize>,
+    behind: Vec<u8>,
 }
+
+/// How long a request that is cut waits for its rest.
+const PAUSE: Duration = Duration::from_millis(50);
 
 impl Connect {
     /// A handshake on `/ws/realtime` with a good token of this user.
@@ -32,7 +38,16 @@ impl Connect {
         ];
         let headers = headers.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let path = "/ws/realtime".to_owned();
-        Self { address, path, query: Vec::new(), headers, position: None }.token(&token::of(user))
+        let connect = Self {
+            address,
+            path,
+            query: Vec::new(),
+            headers,
+            position: None,
+            cut_after: None,
+            behind: Vec::new(),
+        };
+        connect.token(&token::of(user))
     }
 
     /// As this device.
@@ -96,6 +111,18 @@ impl Connect {
     /// With one more header line.
     pub fn more_header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_ascii_lowercase(), value.to_owned()));
+        self
+    }
+
+    /// By hand: cuts the request after so many bytes and pauses there.
+    pub fn cut_after(mut self, bytes: usize) -> Self {
+        self.cut_after = Some(bytes);
+        self
+    }
+
+    /// By hand: sends these bytes right behind the request, before its answer.
+    pub fn behind(mut self, bytes: &[u8]) -> Self {
+        self.behind = bytes.to_vec();
         self
     }
 
@@ -178,7 +205,14 @@ impl Connect {
                 head += &format!("{name}: {value}\r\n");
             }
             head += "\r\n";
-            stream.write_all(head.as_bytes()).await.expect("the handshake can be sent");
+            let mut request = head.into_bytes();
+            request.extend_from_slice(&self.behind);
+            let (first, rest) = request.split_at(self.cut_after.unwrap_or(0));
+            if !first.is_empty() {
+                stream.write_all(first).await.expect("the handshake can be sent");
+                tokio::time::sleep(PAUSE).await;
+            }
+            stream.write_all(rest).await.expect("the handshake can be sent");
             // Byte by byte, so that nothing behind the head is taken.
             let mut answer = Vec::new();
             while !answer.ends_with(b"\r\n\r\n") {

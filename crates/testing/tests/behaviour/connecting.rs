@@ -1,7 +1,7 @@
 //! *Connecting*: where the token is taken from, what the query may say, how a handshake is
 //! refused.
 
-use draftwire_testing::{TestServer, json, token};
+use draftwire_testing::{TestServer, Value, json, raw, token};
 
 use crate::joined;
 
@@ -27,6 +27,33 @@ async fn welcome_says_who_where_and_within_which_limits() {
     let limits = json!({"frameBytes": 524_288, "documentBytes": 262_144, "inFlight": 64});
     assert_eq!(payload["limits"], limits);
     assert!(welcome.seq().is_none(), "WELCOME is no event");
+}
+
+/// A whole request is let in at the front door, one in pieces by the router: nobody can tell.
+#[tokio::test]
+async fn a_request_may_come_in_pieces_and_with_a_frame_behind_it() {
+    let server = TestServer::start().await;
+    let ping = [0x89, 0x82, 0, 0, 0, 0, b'h', b'i'];
+    for cut in [None, Some(1), Some(40), Some(200)] {
+        let mut connect = server.connect("ann").behind(&ping);
+        if let Some(bytes) = cut {
+            connect = connect.cut_after(bytes);
+        }
+        let mut raw = connect.raw().await;
+        let mut seen = Vec::new();
+        while seen.len() < 3 {
+            let (opcode, payload) = raw.read_frame().await.expect("it is open");
+            let text = String::from_utf8_lossy(&payload).into_owned();
+            seen.push(if opcode == raw::PONG { text } else { kind_of(&text) });
+        }
+        seen.sort();
+        assert_eq!(seen, ["SNAPSHOT", "WELCOME", "hi"], "cut after {cut:?}");
+    }
+}
+
+fn kind_of(text: &str) -> String {
+    let frame: Value = text.parse().expect("JSON");
+    frame["type"].as_str().unwrap_or_default().to_owned()
 }
 
 #[tokio::test]
