@@ -9,8 +9,13 @@ import { CloseCode, LIMITS } from './generated.js';
 import type { Host } from './host.js';
 import { isObject } from './json.js';
 import { type Link, type LinkEvents, query, type Target } from './link.js';
+import { claimsOf } from './tokens.js';
 
 const WAIT_MS = LIMITS.syncWaitMs - 5_000;
+/** How long before its end a token is renewed: as over a WebSocket, or a fifth of what it has left. */
+const RENEW_MS = 60_000;
+/** The longest wait for the end of a token in one piece: timers hold no more than 24 days. */
+const DAY_MS = 24 * 60 * 60_000;
 /** How long an answer may take beyond the time it was asked to wait. */
 const ANSWER_MS = 15_000;
 const BATCH_MAX = 32;
@@ -27,13 +32,22 @@ class Refused extends Error {
   }
 }
 
+/** What a call needs besides the address. */
+interface Call {
+  readonly body?: string;
+  readonly waitMs?: number;
+  readonly signal?: AbortSignal;
+  /** Told the server's time, as exact as its `Date` header; not called where that can't be read. */
+  readonly onTime?: (ms: number) => void;
+}
+
 /** Calls the server; JSON in and out. Rejects with `Refused`, or where it can't be reached. */
 export async function callServer(
   fetcher: typeof fetch,
   host: Host,
   target: Pick<Target, 'url' | 'token'>,
   path: string,
-  { body, waitMs = 0, signal }: { body?: string; waitMs?: number; signal?: AbortSignal } = {},
+  { body, waitMs = 0, signal, onTime }: Call = {},
 ): Promise<Record<string, unknown>> {
   const abort = new AbortController();
   const cancel = () => abort.abort();
@@ -49,6 +63,8 @@ export async function callServer(
       cache: 'no-store',
       signal: abort.signal,
     });
+    const time = Date.parse(response.headers.get('date') ?? '');
+    if (time) onTime?.(time);
     const json: unknown = await response.json().catch(() => undefined);
     const object = isObject(json) ? json : {};
     if (response.ok && isObject(json)) return object;
@@ -83,20 +99,37 @@ export function openPolling(
   events: LinkEvents,
 ): Link {
   const abort = new AbortController();
+  abort.signal.addEventListener('abort', () => host.clearTimeout(expiry));
   let { token, position } = target;
   let lastMutationId = 0;
   let delivered = 0;
   let posting = false;
   let batchMax = BATCH_MAX;
+  let expiry: unknown;
+  /** How far the server's clock is ahead of this device's time that never goes back. */
+  let aheadMs: number | undefined;
   const outbox: string[] = [];
   /** Answers that wait until the events before them were delivered. */
   const held: { text: string; seq: number }[] = [];
 
-  const call = (path: string, options: { body?: string; waitMs?: number } = {}) =>
-    callServer(fetcher, host, { url: target.url, token }, path, {
-      ...options,
-      signal: abort.signal,
-    });
+  const call = async (path: string, options: Call = {}): ReturnType<typeof callServer> => {
+    const used = token;
+    try {
+      return await callServer(fetcher, host, { url: target.url, token: used }, path, {
+        ...options,
+        signal: abort.signal,
+        onTime: (ms) => {
+          aheadMs = ms - host.monotonic();
+        },
+      });
+    } catch (error) {
+      // It was on its way with a token that has been renewed meanwhile.
+      if (used !== token && error instanceof Refused && error.status === 401) {
+        return call(path, options);
+      }
+      throw error;
+    }
+  };
   const tell = (type: string, payload: object, more: object = {}) =>
     events.frame(JSON.stringify({ type, payload, ...more }));
   const close = (error: unknown) => {
@@ -105,6 +138,21 @@ export function openPolling(
     if (afterMs !== undefined) tell('RECONNECT', { afterMs });
     abort.abort();
     events.closed(code);
+  };
+
+  /**
+   * Asks for a fresh token before this one ends. The device's clock may be wrong, so it is not asked:
+   * the server's tells how long the token has left, or else its own life does, as if it were new.
+   */
+  const awaitExpiry = () => {
+    host.clearTimeout(expiry);
+    const { exp, iat } = claimsOf(token);
+    const now = aheadMs === undefined ? Number(iat) * 1_000 : host.monotonic() + aheadMs;
+    const left = Number(exp) * 1_000 - now;
+    if (abort.signal.aborted || Number.isNaN(left)) return;
+    const wait = left - Math.min(RENEW_MS, left / 5);
+    if (wait > DAY_MS) expiry = host.setTimeout(awaitExpiry, DAY_MS);
+    else expiry = host.setTimeout(() => tell('TOKEN_EXPIRING', {}), wait);
   };
 
   const release = () => {
@@ -139,6 +187,7 @@ export function openPolling(
       expiresInMs: 0,
       limits: LIMITS,
     });
+    awaitExpiry();
     deliver(first);
     while (!abort.signal.aborted) {
       const path = `/api/sync?${query({ ...target, position })}&waitMs=${WAIT_MS}`;
@@ -183,7 +232,7 @@ export function openPolling(
       if (frame.type === 'PING') return queueMicrotask(() => tell('PONG', {}));
       if (frame.type === 'AUTH') {
         token = frame.payload.token ?? token;
-        return;
+        return awaitExpiry();
       }
       outbox.push(text);
       if (posting) return;

@@ -8,6 +8,7 @@ import type { ClientOptions, JsonObject, WebSocketLike } from './api.js';
 import type { CollectionName, ServerDocument } from './command.js';
 import { CloseCode, LIMITS, PASSING_CODES, type RejectionCode } from './generated.js';
 import { isObject, merge } from './json.js';
+import { claimsOf } from './tokens.js';
 
 /** What a test server takes. */
 export interface TestServerOptions {
@@ -66,10 +67,7 @@ export function testToken(userId: string, claims: JsonObject = {}): string {
   return `${encode({ alg: 'none' })}.${encode({ ...claims, sub: userId })}.`;
 }
 
-function userOf(token: string): string {
-  const part = (token.split('.')[1] ?? '').replace(/-/g, '+').replace(/_/g, '/');
-  return String((JSON.parse(atob(part)) as { sub?: unknown }).sub);
-}
+const userOf = (token: string) => String(claimsOf(token).sub);
 
 /** One connection of a client. */
 class TestSocket implements WebSocketLike {
@@ -128,6 +126,8 @@ export class TestServer {
   websockets = true;
   /** Milliseconds that each delivery takes. */
   delayMs = 0;
+  /** Devices of a user that are remembered; commands of one more are refused with `QUOTA`. */
+  devicesMax = Number.POSITIVE_INFINITY;
   /** Handshakes so far, those that failed among them. */
   handshakes = 0;
 
@@ -139,6 +139,8 @@ export class TestServer {
   readonly #options: TestServerOptions;
   readonly #rejections: { code: RejectionCode; retryAfterMs?: number }[] = [];
   readonly #losses: ('command' | 'answer')[] = [];
+  /** Answers that are kept back. */
+  #held: (() => void)[] | undefined;
   #duplicates = 0;
   #scheduled = false;
   #epochs = 0;
@@ -191,6 +193,18 @@ export class TestServer {
   /** The connection breaks at the next command: before it took effect, or before its answer. */
   dropNext(before: 'command' | 'answer'): void {
     this.#losses.push(before);
+  }
+
+  /** Keeps answers back, but not events, until `releaseAnswers()`. */
+  holdAnswers(): void {
+    this.#held ??= [];
+  }
+
+  /** Sends the answers that were kept back. */
+  releaseAnswers(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const send of held) send();
   }
 
   /** So many of the next frames with events or answers arrive twice. */
@@ -413,7 +427,10 @@ export class TestServer {
       }
       if (loss === 'answer') socket.end(1006);
       const answer = this.#command(socket.userId, socket.clientId, frame);
-      if (loss === undefined) this.#push(socket, answer);
+      if (loss !== undefined) return;
+      const send = () => this.#push(socket, answer);
+      if (this.#held) this.#held.push(send);
+      else send();
     }
   }
 
@@ -436,6 +453,7 @@ export class TestServer {
     if (kept) return this.#frame(kept.type, { ...kept.payload, duplicate: true });
     const expected = answers.length + 1;
     if (mutationId !== expected) return reject('OUT_OF_ORDER', { expected });
+    if (mutationId === 1 && user.devices.size >= this.devicesMax) return reject('QUOTA');
     const scripted = this.#rejections.shift();
     if (scripted && PASSING_CODES.includes(scripted.code)) return reject(scripted.code, scripted);
     user.devices.set(clientId, answers);
@@ -523,11 +541,23 @@ export class TestServer {
 
   async #fetch(url: string, init: RequestInit): Promise<Response> {
     if (this.offline) throw new TypeError('fetch failed');
+    const answer = await this.#answer(url, init);
+    answer.headers.set('date', new Date(this.#time()).toUTCString());
+    return answer;
+  }
+
+  async #answer(url: string, init: RequestInit): Promise<Response> {
     const headers = new Headers(init.headers);
-    const userId = userOf((headers.get('authorization') ?? '').replace('Bearer ', ''));
+    const token = (headers.get('authorization') ?? '').replace('Bearer ', '');
+    const userId = userOf(token);
     const user = this.#user(userId);
+    const ended = () =>
+      Number(claimsOf(token).exp) * 1_000 <= Date.parse(this.#time()) &&
+      Response.json({ code: 'TOKEN_EXPIRED' }, { status: 401 });
     const { pathname, searchParams } = new URL(url);
     if (user.revoked) return Response.json({ code: 'TOKEN_REVOKED' }, { status: 401 });
+    const late = ended();
+    if (late) return late;
     if (pathname === '/api/session') return Response.json({ userId, admin: false });
     if (pathname === '/api/commands') {
       const body: unknown = JSON.parse(String(init.body));
@@ -538,6 +568,8 @@ export class TestServer {
       return Response.json({ answers });
     }
     const found = await this.#news(user, searchParams, init.signal ?? undefined);
+    const over = ended();
+    if (over) return over;
     return Response.json({
       epoch: user.epoch,
       seq: user.seq,

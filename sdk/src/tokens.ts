@@ -54,16 +54,22 @@ export class Tokens {
     this.#abort.abort();
   }
 
-  /** The user a token names: `sub`, or `userId`. The server checks it; this only reads. */
+  /** The user a token names: `sub`, or `userId`. */
   userOf(token: string): string | undefined {
-    try {
-      const part = (token.split('.')[1] ?? '').replace(/-/g, '+').replace(/_/g, '/');
-      const bytes = Uint8Array.from(atob(part), (char) => char.charCodeAt(0));
-      const claims: unknown = JSON.parse(new TextDecoder().decode(bytes));
-      const user = isObject(claims) ? (claims.sub ?? claims.userId) : undefined;
-      return typeof user === 'string' && user !== '' ? user : undefined;
-    } catch {
-      return undefined;
-    }
+    const { sub, userId } = claimsOf(token);
+    const user = sub ?? userId;
+    return typeof user === 'string' && user !== '' ? user : undefined;
+  }
+}
+
+/** What a token says. The server checks it; this only reads. */
+export function claimsOf(token: string): Record<string, unknown> {
+  try {
+    const part = (token.split('.')[1] ?? '').replace(/-/g, '+').replace(/_/g, '/');
+    const bytes = Uint8Array.from(atob(part), (char) => char.charCodeAt(0));
+    const claims: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    return isObject(claims) ? claims : {};
+  } catch {
+    return {};
   }
 }

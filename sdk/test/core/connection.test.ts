@@ -202,6 +202,71 @@ it('brings a fresh token without reconnecting', async () => {
 });
 
 it.each([
+  ['its own time, for a token that is half used up', true, 600, 300],
+  ['no time that can be read, for a new token', false, 300, 0],
+  ['its own time, for a token that ends while a call waits', true, 10, 0],
+])('renews a token over HTTP before it ends: the server tells %s', async (_, dated, life, age) => {
+  const day = 24 * 60 * 60_000;
+  const { host, server } = setUp();
+  const { fetch: fetcher } = server.options('ann');
+  const refused: number[] = [];
+  let calls = 0;
+  const client = createClient({
+    url: 'http://draftwire.test',
+    getToken: () => {
+      const now = Math.floor(host.now() / 1_000);
+      const iat = ++calls === 1 ? now - age : now;
+      return testToken('ann', { iat, exp: iat + life });
+    },
+    ...{ userId: 'ann', storage: memoryStorage(), WebSocket: null },
+    fetch: async (...args) => {
+      const answer = (await fetcher?.(...args)) as Response;
+      if (!dated) answer.headers.delete('date');
+      if (!answer.ok) refused.push(answer.status);
+      return answer;
+    },
+    // A wall clock that is wrong by a day, and a time that counts from the start of the device.
+    host: { ...host, now: () => host.now() - day, monotonic: () => host.monotonic() - 1e12 },
+  });
+  clients.push(client);
+  client.connect();
+  await live(host, server, 1_000);
+  expect(client.connection.get()).toMatchObject({ status: 'connected', transport: 'http' });
+  const states: string[] = [];
+  client.connection.subscribe(() => states.push(client.connection.get().status));
+  const left = (life - age) * 1_000;
+  const renewal = left - Math.min(60_000, left / 5);
+  await live(host, server, renewal - 3_000);
+  expect(calls).toBe(1);
+  await live(host, server, 4_000);
+  expect(calls).toBe(2);
+  await live(host, server, 4 * life * 1_000);
+  expect(calls).toBeGreaterThan(4);
+  expect(calls).toBeLessThan(9);
+  expect(states).toEqual([]);
+  expect((await client.drafts.create({}).settled).status).toBe('accepted');
+  // Only calls that were under way with the old token are refused, and asked again.
+  if (life > 60) expect(refused).toEqual([]);
+  else expect(refused.length).toBeGreaterThan(0);
+});
+
+it('does not ask for tokens all the time where they are good for years', async () => {
+  let calls = 0;
+  const { host, server, client } = await connected({
+    WebSocket: null,
+    getToken: () => testToken('ann', { iat: 0, exp: 1e11, n: ++calls }),
+  });
+  const day = 24 * 60 * 60_000;
+  expect(host.waits.filter((ms) => ms > day)).toEqual([]);
+  for (let days = 0; days < 3; days += 1) {
+    await host.pass(day);
+    await run(server);
+  }
+  expect(calls).toBe(1);
+  expect(client.connection.get().status).toBe('connected');
+});
+
+it.each([
   [1002, 'protocol'],
   [1003, 'protocol'],
   [1007, 'protocol'],

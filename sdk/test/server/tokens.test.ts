@@ -33,19 +33,24 @@ async function connected(user: string, options: Partial<ClientOptions> = {}): Pr
 const user = () => `token-user-${++users}`;
 const admin = () => sign('boss', { claims: { role: 'admin' } });
 
-it('renews a token that ends without reconnecting', async () => {
+it.each([
+  ['WebSocket', {}],
+  ['HTTP', { WebSocket: null }],
+] as const)('renews a token that ends without reconnecting, over %s', async (_, transport) => {
   const name = user();
   let tokens = 0;
   const client = await connected(name, {
+    ...transport,
     getToken: () => sign(name, { seconds: tokens++ === 0 ? 3 : 3_600 }),
   });
   const states: string[] = [];
   client.connection.subscribe(() => states.push(client.connection.get().status));
   await until(() => tokens === 2, 'a second token');
   // Past the end of the first token and its leeway the connection would be closed with 4500.
-  await new Promise((done) => setTimeout(done, 600));
+  await new Promise((done) => setTimeout(done, 11_000));
   expect((await client.drafts.create({}).settled).status).toBe('accepted');
   expect(states).toEqual([]);
+  expect(tokens).toBe(2);
 });
 
 it('stops when the token is revoked, and says so', async () => {
