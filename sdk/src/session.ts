@@ -150,6 +150,8 @@ export class Session {
     while (!this.#over && limits && this.#next > 0 && !this.#halt) {
       const window = this.#careful ? 1 : limits.inFlight;
       if (this.#sent.size >= window) return;
+      // Do the numbers that count as dealt with stand for the same commands there? First their answers.
+      if (this.#next > this.#dealt && this.#space.head <= this.#dealt) return;
       const entry = this.#space.entry(this.#next);
       if (!entry) return this.#fillGap();
       this.#sendCommand(entry, limits);
@@ -372,7 +374,11 @@ export class Session {
   #resume(): void {
     const halt = this.#halt;
     if (halt === 'reused') return this.#renumber(1, true);
-    if (halt === 'out-of-order' && this.#expected !== this.#space.head) return this.drop();
+    const [expected, { head }] = [this.#expected, this.#space];
+    if (halt === 'out-of-order' && expected !== head) {
+      // A refusal that has used up no number: the server counts on from the one before.
+      return expected > 0 && expected < head ? this.#renumber(expected, false) : this.drop();
+    }
     if (this.#retryTimer !== undefined) return;
     this.#retryTimer = this.#context.host.setTimeout(
       () => {
@@ -387,9 +393,11 @@ export class Session {
 
   #renumber(from: number, anew: boolean): void {
     this.#next = 0;
+    this.#dealt = 0;
     this.#space.renumber(from, anew).then(
       () => {
         if (anew) return this.drop(1006, true);
+        this.#halt = undefined;
         this.#next = this.#space.head;
         this.pump();
       },

@@ -136,25 +136,80 @@ it('takes a new name where another device has used its numbers', async () => {
   expect(second).toMatch(/^(?!phone#).*#1$/);
 });
 
-it('takes a new name on MUTATION_REUSED, and sends each command once', async () => {
+it('takes a new name on MUTATION_REUSED, and sends each command once, in order', async () => {
   const { server, storage, open, run } = world();
   const old = await open();
   old.drafts.create({}, { id: 'a' });
   await run();
   await old.disconnect();
-  // The device's storage is put back to where it was before: number 1 is issued again.
+  // The device's storage is put back to where it was before, and number 1 is issued again, offline.
   await storage.erase('http://draftwire.test ann');
-  const client = await open();
   server.offline = true;
-  server.drop();
+  const client = await open();
   client.drafts.create({}, { id: 'b' });
-  client.drafts.create({}, { id: 'c' });
+  client.drafts.update('b', { n: 1 });
   await run();
   server.offline = false;
   await run(5_000);
   expect(client.queue.get().length).toBe(0);
-  expect(ids(server)).toEqual(['a', 'b', 'c']);
-  expect(server.applied('ann').length).toBe(3);
+  expect(client.rejected.get()).toEqual([]);
+  expect(server.documents('ann', 'drafts')).toMatchObject([
+    { id: 'a', data: {} },
+    { id: 'b', data: { n: 1 } },
+  ]);
+  const [first, ...others] = server.applied('ann');
+  expect(first).toBe('phone#1');
+  expect(others.map((one) => one.replace(/^(?!phone#).*#/, 'new#'))).toEqual(['new#1', 'new#2']);
+});
+
+it('lists what a device too many has asked for, and goes on as soon as there is room', async () => {
+  const { server, open, run } = world();
+  const client = await open();
+  server.devicesMax = 0;
+  const refused = ['a', 'b', 'c'].map((id) => client.drafts.create({}, { id }));
+  await run(2_000);
+  expect(await Promise.all(refused.map(({ settled }) => settled))).toMatchObject([
+    { status: 'rejected', code: 'QUOTA' },
+    { status: 'rejected', code: 'QUOTA' },
+    { status: 'rejected', code: 'QUOTA' },
+  ]);
+  expect(client.rejected.get().map(({ id }) => id)).toEqual(['a', 'b', 'c']);
+  expect(client.queue.get().length).toBe(0);
+  server.devicesMax = 1;
+  const taken = ['d', 'e'].map((id) => client.drafts.create({}, { id }));
+  await run(2_000);
+  expect(
+    (await Promise.all(taken.map(({ settled }) => settled))).map(({ status }) => status),
+  ).toEqual(['accepted', 'accepted']);
+  // The refusals have used up no number, and cost no connection.
+  expect(server.applied('ann')).toEqual(['phone#1', 'phone#2']);
+  expect(server.handshakes).toBe(1);
+});
+
+it("does not lay an own edit over another device's that came after it", async () => {
+  const { server, open, run } = world();
+  const client = await open();
+  client.drafts.create({ n: 0 }, { id: 'a' });
+  await run();
+  const shown: unknown[] = [];
+  client.drafts.subscribe('a', () => {
+    const { data, version, synced } = client.drafts.get('a') ?? {};
+    shown.push([data?.n, version, synced]);
+  });
+  server.holdAnswers();
+  const change = client.drafts.update('a', { n: 1 });
+  await run();
+  server.command('ann', 'DRAFT_UPDATE', { id: 'a', patch: { n: 2 } });
+  await run();
+  expect(shown).toEqual([
+    [1, 2, false],
+    [1, 2, true],
+    [2, 3, true],
+  ]);
+  server.releaseAnswers();
+  await run();
+  expect(await change.settled).toMatchObject({ status: 'accepted', version: 2 });
+  expect(shown.length).toBe(3);
 });
 
 it('gives up a command that is too big for the server, and that one only', async () => {

@@ -82,7 +82,7 @@ class Device {
   client: Client;
   written = 0;
   readonly changes: Change[] = [];
-  /** The highest number of this device's own that each document has shown. */
+  /** What each document has shown: the last number of this device's own, and the version. */
   readonly #shown = new Map<string, number>();
   readonly flickers: string[] = [];
   readonly name: string;
@@ -107,17 +107,21 @@ class Device {
     return client;
   }
 
-  /** A device's own member of a document only counts up: an older value is a flicker. */
+  /**
+   * A device's own member of a document only counts up, and so does its version: an older one is a
+   * flicker.
+   */
   #look(client: Client): void {
     if (client !== this.client) return;
     for (const document of IDS) {
-      const data = client.drafts.get(document)?.data;
-      const value = Number(data?.[this.name] ?? 0);
-      if (data === undefined) this.#shown.delete(document);
-      else {
-        const before = this.#shown.get(document) ?? 0;
-        if (value < before) this.flickers.push(`${document}: ${before}, then ${value}`);
-        this.#shown.set(document, value);
+      const { data, version = 0 } = client.drafts.get(document) ?? {};
+      for (const [what, value] of [
+        [`${document}'s edit`, Number(data?.[this.name] ?? 0)],
+        [`${document}'s version`, version],
+      ] as const) {
+        const before = this.#shown.get(what) ?? 0;
+        if (data && value < before) this.flickers.push(`${what}: ${before}, then ${value}`);
+        this.#shown.set(what, data ? value : 0);
       }
     }
   }
