@@ -218,6 +218,8 @@ export class Session {
     expect(told.userId === userId && told.clientId === clientId, 'WELCOME for somebody else');
     this.#welcome = told;
     this.#beat(Math.max(told.heartbeatMs, 1_000));
+    // A relay keeps no documents: nobody will say which of those known here are gone by now.
+    if (told.epoch === undefined) this.#space.commit({ allDocuments: true, position: undefined });
     const issued = (this.#space.numbers?.next ?? 1) - 1;
     if (told.lastMutationId > issued) return this.#renumber(1, true);
     if (told.lastMutationId < this.#space.head - 1) {

@@ -289,7 +289,10 @@ export class Space {
           if (!kept.has(key)) store.putDocument(key, null);
         }
       }
-      for (const [key, document] of delta.documents ?? []) store.putDocument(key, document);
+      // Documents without a position can't be brought up to date later: they are not kept.
+      if (delta.position) {
+        for (const [key, document] of delta.documents ?? []) store.putDocument(key, document);
+      }
       if ('position' in delta) store.putPosition(delta.position);
       for (const entry of delta.queued ?? []) store.putEntry(entry);
       for (const record of delta.refused ?? []) store.putRejected(record);
