@@ -262,6 +262,11 @@ export interface Client<Draft = JsonObject, Pending = Draft> {
   readonly queue: Observable<QueueState>;
   /** Changes the server refused for good. */
   readonly rejected: Rejected;
+  /**
+   * Calls `listener` once after each change of any of the above: drafts, pending, connection, queue,
+   * rejected. The result ends that.
+   */
+  subscribe(listener: () => void): () => void;
   /** Starts to connect, and from then on reconnects by itself. Does nothing where it does so. */
   connect(): void;
   /** Ends the connection; resolves when everything is stored. Changes keep queueing. */

@@ -68,6 +68,7 @@ class DraftwireClient implements Client<JsonObject, JsonObject> {
   readonly #rejectedCell = new Cell<readonly RejectedChange[]>([]);
   readonly #published = new Map<string, Listeners<[JsonObject]>>();
   readonly #watchers = new Map<string, Listeners>();
+  readonly #anything = new Listeners();
 
   readonly connection = this.#connection;
   readonly queue = this.#queue;
@@ -110,7 +111,7 @@ class DraftwireClient implements Client<JsonObject, JsonObject> {
     this.#live?.stop();
     this.#tokens.cancel();
     await this.#running;
-    this.#connection.set({ status: 'disconnected', reason: 'closed' });
+    this.#setConnection({ status: 'disconnected', reason: 'closed' });
     await (await this.#opening)?.store.flush();
   }
 
@@ -146,6 +147,8 @@ class DraftwireClient implements Client<JsonObject, JsonObject> {
     this.#published.set(type, known);
     return known.add(listener);
   }
+
+  subscribe = (listener: () => void): (() => void) => this.#anything.add(listener);
 
   // Whose space is open.
 
@@ -209,7 +212,7 @@ class DraftwireClient implements Client<JsonObject, JsonObject> {
   async #run(signal: AbortSignal): Promise<void> {
     let reason: DisconnectReason = 'closed';
     for (let attempt = 0; !signal.aborted; attempt += 1) {
-      this.#connection.set({ status: 'connecting', reason: 'initial', attempt: 0 });
+      this.#setConnection({ status: 'connecting', reason: 'initial', attempt: 0 });
       const userId = this.#options.userId ?? (await this.#askUser(signal));
       if (userId === undefined || signal.aborted) break;
       if (this.#open && this.#open.userId !== userId) this.#leave();
@@ -236,7 +239,7 @@ class DraftwireClient implements Client<JsonObject, JsonObject> {
       status: 'disconnected',
       reason: signal.aborted ? 'closed' : reason,
     };
-    this.#connection.set(state);
+    this.#setConnection(state);
   }
 
   /** Whose token `getToken` brings; asked until it does. */
@@ -244,7 +247,7 @@ class DraftwireClient implements Client<JsonObject, JsonObject> {
     for (let attempt = 0; !signal.aborted; attempt += 1) {
       const token = await this.#tokens.fetch().catch(() => undefined);
       if (token !== undefined) return this.#tokens.userOf(token);
-      this.#connection.set({ status: 'connecting', reason: 'token-failed', attempt });
+      this.#setConnection({ status: 'connecting', reason: 'token-failed', attempt });
       await this.#pause(attempt, signal);
     }
     return undefined;
@@ -293,11 +296,11 @@ class DraftwireClient implements Client<JsonObject, JsonObject> {
 
   #setLeader(leader: boolean): void {
     this.#leader = leader ? this.#tabId : '';
-    this.#showQueue();
+    this.#changed();
   }
 
   #tellConnection(connection: ConnectionState, tabs: Tabs): void {
-    this.#connection.set(connection);
+    this.#setConnection(connection);
     tabs.post({ kind: 'connection', connection });
   }
 
@@ -348,25 +351,30 @@ class DraftwireClient implements Client<JsonObject, JsonObject> {
 
   /** The leader's connection is this tab's too, where this tab wants one. */
   #mirror(connection: ConnectionState): void {
-    if (this.#running) this.#connection.set(connection);
+    if (this.#running) this.#setConnection(connection);
   }
 
   // What the application sees.
 
-  #changed(keys: ReadonlySet<DocumentKey>): void {
+  /** Shows what has changed, each part first, then all of it in one call. */
+  #changed(keys: ReadonlySet<DocumentKey> = new Set()): void {
     const names = new Set<string>();
     for (const key of keys) names.add(key.slice(0, key.indexOf('/')));
     for (const name of [...names, ...keys]) this.#watchers.get(name)?.notify();
-    this.#rejectedCell.set(this.#space.rejected);
-    this.#showQueue();
+    const refused = this.#rejectedCell.set(this.#space.rejected);
+    if (this.#showQueue() || refused || keys.size > 0) this.#anything.notify();
   }
 
-  #showQueue(): void {
+  #showQueue(): boolean {
     const { length, durable } = this.#space;
     const leader = this.#leader === this.#tabId;
     const old = this.#queue.get();
-    if (old.length === length && old.durable === durable && old.leader === leader) return;
-    this.#queue.set({ length, durable, leader });
+    const same = old.length === length && old.durable === durable && old.leader === leader;
+    return !same && this.#queue.set({ length, durable, leader });
+  }
+
+  #setConnection(state: ConnectionState): void {
+    if (this.#connection.set(state)) this.#anything.notify();
   }
 
   #watch(name: string, listener: () => void): () => void {

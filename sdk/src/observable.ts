@@ -43,9 +43,11 @@ export class Cell<T> implements Observable<T> {
 
   subscribe = (listener: () => void): (() => void) => this.#listeners.add(listener);
 
-  set(value: T): void {
-    if (Object.is(value, this.#value)) return;
+  /** True where it is another value. */
+  set(value: T): boolean {
+    if (Object.is(value, this.#value)) return false;
     this.#value = value;
     this.#listeners.notify();
+    return true;
   }
 }

@@ -8,18 +8,10 @@ import {
   createElement,
   type ReactElement,
   type ReactNode,
-  useCallback,
   useContext,
   useSyncExternalStore,
 } from 'react';
-import type {
-  Client,
-  ConnectionState,
-  Document,
-  JsonObject,
-  Observable,
-  RejectedChange,
-} from './api.js';
+import type { Client, ConnectionState, Document, JsonObject, RejectedChange } from './api.js';
 
 const ClientContext = createContext<Client | undefined>(undefined);
 
@@ -44,37 +36,36 @@ export function useClient<Draft = JsonObject, Pending = Draft>(): Client<Draft, 
 
 /** All drafts. */
 export function useDrafts<Draft = JsonObject>(): readonly Document<Draft>[] {
-  const { drafts } = useClient<Draft>();
-  return useSyncExternalStore(drafts.subscribe, drafts.list, drafts.list);
+  return useShown<readonly Document<Draft>[], Draft>(({ drafts }) => drafts.list());
 }
 
 /** All pending orders. */
 export function usePending<Pending = JsonObject>(): readonly Document<Pending>[] {
-  const { pending } = useClient<JsonObject, Pending>();
-  return useSyncExternalStore(pending.subscribe, pending.list, pending.list);
+  return useShown<readonly Document<Pending>[], JsonObject, Pending>(({ pending }) =>
+    pending.list(),
+  );
 }
 
 /** One draft; undefined where there is none. Other drafts do not render it again. */
 export function useDraft<Draft = JsonObject>(id: string): Document<Draft> | undefined {
-  const { drafts } = useClient<Draft>();
-  const subscribe = useCallback(
-    (listener: () => void) => drafts.subscribe(id, listener),
-    [drafts, id],
-  );
-  const get = () => drafts.get(id);
-  return useSyncExternalStore(subscribe, get, get);
+  return useShown<Document<Draft> | undefined, Draft>(({ drafts }) => drafts.get(id));
 }
 
 /** Where the connection stands. */
 export function useConnection(): ConnectionState {
-  return useObservable(useClient().connection);
+  return useShown(({ connection }) => connection.get());
 }
 
 /** The changes the server has refused; `useClient().rejected` retries and discards them. */
 export function useRejected(): readonly RejectedChange[] {
-  return useObservable(useClient().rejected);
+  return useShown(({ rejected }) => rejected.get());
 }
 
-function useObservable<T>(observable: Observable<T>): T {
-  return useSyncExternalStore(observable.subscribe, observable.get, observable.get);
+/** Everything a client shows stays the same object until it changes: only then is there a render. */
+function useShown<Shown, Draft = JsonObject, Pending = Draft>(
+  read: (client: Client<Draft, Pending>) => Shown,
+): Shown {
+  const client = useClient<Draft, Pending>();
+  const get = () => read(client);
+  return useSyncExternalStore(client.subscribe, get, get);
 }

@@ -19,14 +19,7 @@ export function createOrders(options) {
     remove: (id) => void drafts.delete(id),
     convert: (id) => drafts.convert(id).id,
 
-    subscribe(listener) {
-      const parts = [drafts, pending, connection, queue, rejected];
-      const stops = parts.map((part) => part.subscribe(listener));
-      return () => {
-        for (const stop of stops) stop();
-      };
-    },
-
+    subscribe: client.subscribe,
     status: () => ({
       connected: connection.get().status === 'connected',
       waiting: queue.get().length,

@@ -266,6 +266,38 @@ it('does not ask for tokens all the time where they are good for years', async (
   expect(client.connection.get().status).toBe('connected');
 });
 
+it('calls one listener once for each change of anything', async () => {
+  const { server, client } = await connected();
+  let calls = 0;
+  const stop = client.subscribe(() => calls++);
+  const during = async (step: () => unknown) => {
+    const before = calls;
+    await step();
+    await settle();
+    return calls - before;
+  };
+  // On screen, and then at its place among what others have created; then on the server.
+  expect(await during(() => client.drafts.create({}, { id: 'a' }))).toBe(2);
+  expect(await during(() => run(server))).toBe(1);
+  expect(await during(() => server.command('ann', 'PENDING_CREATE', { id: 'p', data: {} }))).toBe(
+    0,
+  );
+  // The pending order of somebody else.
+  expect(await during(() => run(server))).toBe(1);
+  server.publish('ann', 'PRICES_CHANGED', {});
+  expect(await during(() => run(server))).toBe(0);
+  // On screen and in the queue, while storing it shows nothing; then gone from both, and in the list of what was refused.
+  expect(await during(() => client.drafts.update('a', {}, { ifVersion: 99 }))).toBe(1);
+  expect(await during(() => run(server))).toBe(1);
+  const [refused] = client.rejected.get();
+  expect(await during(() => client.rejected.discard(refused?.key ?? ''))).toBe(1);
+  server.drop();
+  expect(await during(() => run(server))).toBe(1);
+  expect(client.connection.get().status).toBe('connecting');
+  stop();
+  expect(await during(() => client.drafts.create({}))).toBe(0);
+});
+
 it.each([
   [1002, 'protocol'],
   [1003, 'protocol'],
