@@ -242,7 +242,8 @@ export class Session {
     const documents = this.#snapshot;
     this.#snapshot = undefined;
     const position = { epoch: told.epoch, seq: told.seq ?? 0, at: timestamp };
-    this.#space.commit({ allDocuments: true, documents, position });
+    const dealt = this.#space.dealtUpTo(this.#dealt);
+    this.#space.commit({ allDocuments: true, documents, position, ...dealt });
     this.#checkLive(true);
   }
 
@@ -284,7 +285,7 @@ export class Session {
       if ((position?.seq ?? 0) < (told.seq ?? 0)) return;
     }
     this.#live = true;
-    this.#space.dealtUpTo(this.#dealt);
+    this.#space.commit(this.#space.dealtUpTo(this.#dealt));
     this.#context.onLive();
   }
 

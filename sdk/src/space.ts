@@ -213,10 +213,10 @@ export class Space {
     return { ...this.refused(entry, code, message), removed: [], queued: [skip] };
   }
 
-  /** Marks what the server's state holds already, up to this number. */
-  dealtUpTo(mutationId: number): void {
+  /** What goes with a state of the server that holds the commands up to this number already. */
+  dealtUpTo(mutationId: number): Delta {
     const dealt = this.#durableEntries().filter((entry) => entry.mutationId <= mutationId);
-    if (dealt.length > 0) this.commit({ dealt: dealt.map(({ key }) => key) });
+    return { dealt: dealt.map(({ key }) => key) };
   }
 
   /** Numbers the queue anew; rejects where that can't be stored. */

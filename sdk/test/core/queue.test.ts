@@ -324,6 +324,32 @@ it('does not lay over a snapshot what the snapshot holds already', async () => {
   expect(client.drafts.get('a')?.data).toEqual({ again: true });
 });
 
+it('does not show an edit twice where a snapshot brings it and its ACK is still to come', async () => {
+  const { server, host, open, run } = world();
+  const client = await open();
+  client.drafts.create({ n: 0 }, { id: 'a' });
+  await run();
+  server.dropNext('answer');
+  client.drafts.update('a', { n: 1 });
+  await settle();
+  const shown: unknown[] = [];
+  client.drafts.subscribe('a', () => {
+    const { data, version } = client.drafts.get('a') ?? {};
+    shown.push([data?.n, version]);
+  });
+  server.deliver(0, 'up');
+  server.command('ann', 'DRAFT_UPDATE', { id: 'a', patch: { n: 2 } });
+  server.forgetLog('ann');
+  for (let round = 0; round < 3; round += 1) {
+    await down(server);
+    await host.pass(600);
+  }
+  expect(client.queue.get().length).toBe(1);
+  expect(shown).toEqual([[2, 3]]);
+  await run(3_000);
+  expect(shown).toEqual([[2, 3]]);
+});
+
 it('ignores what it has applied already, and does not go on over a gap', async () => {
   const { server, open, run } = world();
   const client = await open();
