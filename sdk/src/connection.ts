@@ -6,13 +6,14 @@
 
 import type { ClientOptions, ConnectingReason, ConnectionState, DisconnectReason } from './api.js';
 import { backoff, STABLE_MS } from './backoff.js';
-import { CloseCode } from './generated.js';
+import { isCount } from './frames.js';
+import { CloseCode, LIMITS } from './generated.js';
 import type { Host } from './host.js';
-import { type Link, type LinkEvents, openSocket, type Target } from './link.js';
-import { asClose, callServer, openPolling } from './polling.js';
+import { isObject } from './json.js';
+import { type Link, type LinkEvents, openSocket, query, type Target } from './link.js';
 import { type Ending, Session, type SessionContext } from './session.js';
 import type { Space } from './space.js';
-import { TokenError, type Tokens } from './tokens.js';
+import { claimsOf, TokenError, type Tokens } from './tokens.js';
 
 /** Failed WebSocket handshakes, while the server answers over HTTP, before HTTP takes over. */
 const HANDSHAKES_MAX = 2;
@@ -22,6 +23,17 @@ const POLLING_MS = 5 * 60_000;
 const REFRESH_MS = 5_000;
 /** The longest time that a server's word keeps a client away. */
 const AFTER_MS_MAX = 60 * 60_000;
+
+/**
+ * HTTP in a WebSocket's place: a part of its own, so that pages start without it. It is fetched as
+ * soon as a connection is live, so that it is there when WebSockets no longer are.
+ */
+const loadPolling = async () => {
+  const { polling } = await import('./polling.js');
+  return polling({ CloseCode, LIMITS, claimsOf, isCount, isObject, query });
+};
+/** How long that may take before a WebSocket is tried again. */
+const LOAD_MS = 15_000;
 
 /** What follows the end of a session. */
 type Verdict =
@@ -116,10 +128,13 @@ export class Connection {
     const { host, WebSocket: Socket, fetch: fetcher } = this.#context;
     const started = host.monotonic();
     const overHttp = fetcher && (!Socket || started < this.#pollUntil);
+    const polling = overHttp && (await this.#polling());
+    if (this.#stopped) return { stop: 'closed' };
+    if (overHttp && !polling) return { reason: 'lost' };
     const session = this.#start(
       target,
       (events) => {
-        if (overHttp) return openPolling(fetcher, host, target, events);
+        if (polling) return polling.openPolling(fetcher, host, target, events);
         if (!Socket) throw new TypeError('there is neither a WebSocket nor a fetch');
         return openSocket(Socket, target, events);
       },
@@ -154,22 +169,34 @@ export class Connection {
           return { send: () => {}, drop: () => {} };
         }
       },
-      onLive: () => onState({ status: 'connected', transport, userId: target.userId }),
+      onLive: () => {
+        onState({ status: 'connected', transport, userId: target.userId });
+        void this.#polling();
+      },
       onTokenExpiring: (refused) => this.#refresh(refused ? REFRESH_MS : 0),
       onPublished,
     });
   }
 
+  /** Undefined where it can't be loaded, or not in time. */
+  async #polling() {
+    const { host } = this.#context;
+    let timer: unknown;
+    const tooLong = new Promise<undefined>((resolve) => {
+      timer = host.setTimeout(() => resolve(undefined), LOAD_MS);
+    });
+    const loaded = await Promise.race([loadPolling().catch(() => undefined), tooLong]);
+    host.clearTimeout(timer);
+    return loaded;
+  }
+
   /** A failed handshake tells nothing; plain HTTP says what the server thinks of the token. */
   async #askSession(target: Target): Promise<Verdict> {
     const { host, fetch: fetcher } = this.#context;
-    if (!fetcher) return { reason: 'lost' };
-    try {
-      await callServer(fetcher, host, target, '/api/session');
-    } catch (error) {
-      const { code, afterMs } = asClose(error);
-      return this.#judge(code, { afterMs });
-    }
+    const polling = fetcher && (await this.#polling());
+    if (!polling) return { reason: 'lost' };
+    const refused = await polling.askSession(fetcher, host, target);
+    if (refused) return this.#judge(refused.code, refused);
     this.#refusals = 0;
     this.#handshakes += 1;
     if (this.#handshakes < HANDSHAKES_MAX) return { reason: 'lost' };

@@ -4,7 +4,7 @@
  */
 
 import type { DocumentKey, ServerDocument } from './command.js';
-import type { EventType, Payloads } from './generated.js';
+import type { Payloads } from './generated.js';
 import { isObject } from './json.js';
 
 /** A frame whose envelope was readable. */
@@ -27,9 +27,9 @@ export interface DocumentEvent {
 /** The server has said what it can't have said: nothing after it is believed. */
 export class FrameError extends Error {}
 
-/** Throws `FrameError` unless `condition` holds. */
-export function expect(condition: unknown, what: string): asserts condition {
-  if (!condition) throw new FrameError(what);
+/** Throws `FrameError` unless `condition` holds: nobody reads a text there. */
+export function expect(condition: unknown): asserts condition {
+  if (!condition) throw new FrameError();
 }
 
 /** True for an integer from 0 on that a number holds exactly. */
@@ -39,33 +39,28 @@ export function isCount(value: unknown): value is number {
 
 /** Reads the text of a frame. */
 export function decode(text: unknown): Frame {
-  expect(typeof text === 'string', 'not a text');
+  expect(typeof text === 'string');
   let frame: unknown;
   try {
     frame = JSON.parse(text);
   } catch {
     frame = undefined;
   }
-  expect(isObject(frame) && typeof frame.type === 'string', 'not a frame');
+  expect(isObject(frame) && typeof frame.type === 'string');
   const { type, payload = {}, seq, timestamp } = frame;
-  expect(isObject(payload), `${type} without a payload`);
-  expect(seq === undefined || isCount(seq), `${type} with a bad seq`);
+  expect(isObject(payload));
+  expect(seq === undefined || isCount(seq));
   return { type, payload, seq, timestamp: typeof timestamp === 'string' ? timestamp : '' };
 }
 
 /** Checks the payload of `WELCOME`. */
 export function welcome(payload: Frame['payload']): Payloads['WELCOME'] {
   const { limits, epoch, seq, lastMutationId, heartbeatMs } = payload;
-  expect(isCount(lastMutationId) && isCount(heartbeatMs), 'WELCOME without numbers');
-  expect(
-    isObject(limits) &&
-      isCount(limits.inFlight) &&
-      isCount(limits.frameBytes) &&
-      isCount(limits.documentBytes) &&
-      limits.inFlight > 0,
-    'WELCOME without limits',
-  );
-  expect(epoch === undefined || (typeof epoch === 'string' && isCount(seq)), 'WELCOME: position');
+  expect(isObject(limits));
+  const { inFlight, frameBytes, documentBytes } = limits;
+  const counts = [lastMutationId, heartbeatMs, inFlight, frameBytes, documentBytes];
+  expect(counts.every(isCount) && inFlight !== 0);
+  expect(epoch === undefined || (typeof epoch === 'string' && isCount(seq)));
   return payload as unknown as Payloads['WELCOME'];
 }
 
@@ -74,7 +69,7 @@ export function snapshotPart(payload: Frame['payload']): [DocumentKey, ServerDoc
   const part: [DocumentKey, ServerDocument][] = [];
   for (const name of ['drafts', 'pending'] as const) {
     const documents = payload[name];
-    expect(Array.isArray(documents), 'SNAPSHOT without documents');
+    expect(Array.isArray(documents));
     for (const item of documents) {
       const document = asDocument(item);
       part.push([`${name}/${document.id}`, document]);
@@ -85,15 +80,9 @@ export function snapshotPart(payload: Frame['payload']): [DocumentKey, ServerDoc
 
 /** A document as the server tells it. */
 export function asDocument(value: unknown): ServerDocument {
-  expect(
-    isObject(value) &&
-      typeof value.id === 'string' &&
-      isCount(value.version) &&
-      isObject(value.data) &&
-      typeof value.createdAt === 'string' &&
-      typeof value.updatedAt === 'string',
-    'not a document',
-  );
+  expect(isObject(value) && isCount(value.version) && isObject(value.data));
+  const { id, createdAt, updatedAt } = value;
+  expect([id, createdAt, updatedAt].every((text) => typeof text === 'string'));
   return value as unknown as ServerDocument;
 }
 
@@ -104,37 +93,19 @@ export function documentEvent({ type, payload }: Frame): DocumentEvent | undefin
   if (!EVENT.test(type)) return undefined;
   const name = type.startsWith('DRAFT') ? 'drafts' : 'pending';
   const origin = (isObject(payload.origin) ? payload.origin : {}) as DocumentEvent['origin'];
-  switch (type as EventType) {
-    case 'DRAFT_DELETED':
-    case 'PENDING_DELETED': {
-      expect(typeof payload.id === 'string', `${type} without an id`);
-      return {
-        documents: [[`${name}/${payload.id}`, null]],
-        id: payload.id,
-        version: undefined,
-        origin,
-      };
-    }
-    case 'DRAFT_CONVERTED': {
-      const document = asDocument(payload.document);
-      return {
-        documents: [
-          [`drafts/${payload.draftId}`, null],
-          [`pending/${document.id}`, document],
-        ],
-        id: document.id,
-        version: document.version,
-        origin,
-      };
-    }
-    default: {
-      const document = asDocument(payload.document);
-      return {
-        documents: [[`${name}/${document.id}`, document]],
-        id: document.id,
-        version: document.version,
-        origin,
-      };
-    }
+  if (type.endsWith('_DELETED')) {
+    const { id } = payload;
+    expect(typeof id === 'string');
+    return { documents: [[`${name}/${id}`, null]], id, version: undefined, origin };
   }
+  const document = asDocument(payload.document);
+  const { id, version } = document;
+  const documents: DocumentEvent['documents'] =
+    type === 'DRAFT_CONVERTED'
+      ? [
+          [`drafts/${payload.draftId}`, null],
+          [`pending/${id}`, document],
+        ]
+      : [[`${name}/${id}`, document]];
+  return { documents, id, version, origin };
 }

@@ -41,12 +41,10 @@ function wakeUps(listener: () => void): () => void {
   const shown = () => {
     if (document.visibilityState === 'visible') listener();
   };
-  addEventListener('online', listener);
-  addEventListener('pageshow', listener);
-  document.addEventListener('visibilitychange', shown);
-  return () => {
-    removeEventListener('online', listener);
-    removeEventListener('pageshow', listener);
-    document.removeEventListener('visibilitychange', shown);
-  };
+  const over = new AbortController();
+  const until = { signal: over.signal };
+  addEventListener('online', listener, until);
+  addEventListener('pageshow', listener, until);
+  document.addEventListener('visibilitychange', shown, until);
+  return () => over.abort();
 }

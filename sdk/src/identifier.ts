@@ -6,11 +6,8 @@ export function identifier(now: number, random: () => number): string {
   const bits = (count: number) => Math.floor(random() * 2 ** count);
   const time = hex(12, Math.max(0, Math.floor(now)) % 2 ** 48);
   const tail = hex(4, 0x8000 + bits(14)) + hex(6, bits(24)) + hex(6, bits(24));
-  return [
-    time.slice(0, 8),
-    time.slice(8),
-    hex(4, 0x7000 + bits(12)),
-    tail.slice(0, 4),
-    tail.slice(4),
-  ].join('-');
+  return (time + hex(4, 0x7000 + bits(12)) + tail).replace(
+    /^(.{8})(.{4})(.{4})(.{4})/,
+    '$1-$2-$3-$4-',
+  );
 }

@@ -15,20 +15,16 @@ export function indexedDBStorage(factory: IDBFactory = indexedDB): Storage {
   const database = (space: string): Promise<IDBDatabase> => {
     const known = open.get(space);
     if (known) return known;
-    const opening = new Promise<IDBDatabase>((resolve, reject) => {
-      const request = factory.open(name(space), 1);
-      request.onupgradeneeded = () => request.result.createObjectStore(STORE);
-      request.onerror = () => reject(request.error);
-      request.onsuccess = () => {
-        const opened = request.result;
-        opened.onclose = () => open.delete(space);
-        // Another tab removes it.
-        opened.onversionchange = () => {
-          open.delete(space);
-          opened.close();
-        };
-        resolve(opened);
+    const request = factory.open(name(space), 1);
+    request.onupgradeneeded = () => request.result.createObjectStore(STORE);
+    const opening = answer(request).then((opened) => {
+      opened.onclose = () => open.delete(space);
+      // Another tab removes it.
+      opened.onversionchange = () => {
+        open.delete(space);
+        opened.close();
       };
+      return opened;
     });
     open.set(space, opening);
     opening.catch(() => open.delete(space));
@@ -68,13 +64,16 @@ export function indexedDBStorage(factory: IDBFactory = indexedDB): Storage {
     async erase(space) {
       (await open.get(space)?.catch(() => undefined))?.close();
       open.delete(space);
-      await new Promise<void>((resolve, reject) => {
-        const request = factory.deleteDatabase(name(space));
-        request.onsuccess = () => resolve();
-        request.onerror = () => reject(request.error);
-      });
+      await answer(factory.deleteDatabase(name(space)));
     },
   };
+}
+
+function answer<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
 }
 
 function name(space: string): string {

@@ -6,7 +6,8 @@
 import type { JsonObject, JsonValue } from './api.js';
 import { LIMITS } from './generated.js';
 
-const LONE_SURROGATE = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/;
+/** With `u` a pair is one character, and no surrogate any more. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /** True for an object that is neither null nor an array. */
 export function isObject(value: unknown): value is Record<string, unknown> {

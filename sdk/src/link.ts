@@ -33,13 +33,11 @@ export interface Link {
 
 /** The query that names the device and the position it has. */
 export function query({ clientId, position }: Target): string {
-  const query = new URLSearchParams({ clientId });
-  if (position) {
-    query.set('epoch', position.epoch);
-    query.set('seq', String(position.seq));
-    if (position.at) query.set('at', position.at);
-  }
-  return query.toString();
+  const { epoch, seq, at } = position ?? {};
+  return new URLSearchParams({
+    clientId,
+    ...(epoch !== undefined && { epoch, seq: String(seq), ...(at && { at }) }),
+  }).toString();
 }
 
 /** Opens a WebSocket; the token travels as a subprotocol, never in the address. */

@@ -48,24 +48,24 @@ export class Replica {
     return new Set([...this.server.keys(), ...this.#layers.keys(), ...this.#shown.keys()]);
   }
 
-  addLayer(entry: Entry): void {
+  /** Adds to `touched` the documents it lies over. */
+  addLayer(entry: Entry, touched: Set<DocumentKey>): void {
     for (const key of keysOf(entry.command)) {
+      touched.add(key);
       const layers = this.#layers.get(key) ?? [];
       layers.push(entry);
       this.#layers.set(key, layers.sort(byOrder));
     }
   }
 
-  removeLayer(entry: Entry): void {
+  /** Adds to `touched` the documents it lay over. */
+  removeLayer(entry: Entry, touched: Set<DocumentKey>): void {
     for (const key of keysOf(entry.command)) {
+      touched.add(key);
       const left = this.#layers.get(key)?.filter((layer) => layer.key !== entry.key) ?? [];
       if (left.length) this.#layers.set(key, left);
       else this.#layers.delete(key);
     }
-  }
-
-  clearLayers(): void {
-    this.#layers.clear();
   }
 
   /**

@@ -168,7 +168,7 @@ export class Session {
       this.#heard = true;
       // The largest frame there is holds part of a snapshot, or one document and its envelope.
       const longest = 2 * Math.max(this.#welcome?.limits.frameBytes ?? 0, LIMITS.frameBytes);
-      expect(typeof text === 'string' && text.length <= longest, 'a giant frame');
+      expect(typeof text === 'string' && text.length <= longest);
       this.#handle(decode(text), text.length);
     } catch (error) {
       this.drop();
@@ -199,7 +199,7 @@ export class Session {
       case 'RECONNECT':
         return this.#reconnect(frame);
       case 'WELCOME':
-        throw new FrameError('a second WELCOME');
+        throw new FrameError();
       case 'PONG':
       case 'AUTHENTICATED':
         return;
@@ -209,13 +209,13 @@ export class Session {
   }
 
   #reconnect({ type, payload }: Frame): void {
-    expect(type === 'RECONNECT', 'no WELCOME');
+    expect(type === 'RECONNECT');
     if (isCount(payload.afterMs)) this.#afterMs = payload.afterMs;
   }
 
   #welcomed(told: Payloads['WELCOME']): void {
     const { userId, clientId } = this.#target;
-    expect(told.userId === userId && told.clientId === clientId, 'WELCOME for somebody else');
+    expect(told.userId === userId && told.clientId === clientId);
     this.#welcome = told;
     this.#beat(Math.max(told.heartbeatMs, 1_000));
     // A relay keeps no documents: nobody will say which of those known here are gone by now.
@@ -234,9 +234,9 @@ export class Session {
 
   #snapshotPart({ payload, seq, timestamp }: Frame, chars: number): void {
     const told = this.#welcome;
-    expect(told?.epoch !== undefined && seq === told.seq && !this.#live, 'SNAPSHOT out of place');
+    expect(told?.epoch !== undefined && seq === told.seq && !this.#live);
     this.#snapshotChars += chars;
-    expect(this.#snapshotChars <= SNAPSHOT_CHARS_MAX, 'an endless SNAPSHOT');
+    expect(this.#snapshotChars <= SNAPSHOT_CHARS_MAX);
     this.#snapshot = [...(this.#snapshot ?? []), ...snapshotPart(payload)];
     if (payload.more === true) return;
     const documents = this.#snapshot;
@@ -252,9 +252,9 @@ export class Session {
     const { position } = this.#space;
     let next = position;
     if (told?.epoch !== undefined) {
-      expect(seq !== undefined && position?.epoch === told.epoch, 'an event without its place');
+      expect(seq !== undefined && position?.epoch === told.epoch);
       if (seq <= position.seq) return;
-      expect(seq === position.seq + 1, 'an event is missing');
+      expect(seq === position.seq + 1);
       next = { epoch: told.epoch, seq, at: timestamp };
     }
     const own = this.#ownCommand(event);
@@ -336,8 +336,8 @@ export class Session {
     const entry = this.#inFlight(mutationId);
     if (!entry) return;
     const told = this.#welcome?.epoch !== undefined && isCount(seq) ? seq : 0;
-    expect(told <= (this.#space.position?.seq ?? 0), 'ACK before its event');
-    expect(id === undefined || id === answerId(entry.command), 'ACK for another document');
+    expect(told <= (this.#space.position?.seq ?? 0));
+    expect(id === undefined || id === answerId(entry.command));
     this.#space.commit(this.#space.accepted(entry, isCount(version) ? version : undefined));
     this.#answered(entry.mutationId);
   }
@@ -346,7 +346,7 @@ export class Session {
     const entry = this.#inFlight(told.mutationId);
     if (!entry) return;
     const { code, message, document, retryAfterMs, expected } = told;
-    expect(typeof code === 'string', 'REJECTED without a code');
+    expect(typeof code === 'string');
     if (PASSING_CODES.includes(code)) {
       if (code === 'MUTATION_REUSED') this.#halt = 'reused';
       else if (code !== 'OUT_OF_ORDER') {

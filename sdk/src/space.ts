@@ -11,7 +11,6 @@ import {
   collectionOf,
   type DocumentKey,
   type Entry,
-  keysOf,
   type ServerDocument,
   UNSAVED_ORDER,
 } from './command.js';
@@ -183,8 +182,10 @@ export class Space {
     message: string,
     document?: ServerDocument,
   ): Delta {
-    const told = document && { document: { ...document, synced: true } as Document };
     const { type, payload } = entry.command;
+    const removed = [entry.key];
+    // A command that was given up is told once: its SKIP is answered later, and is nobody's news.
+    if (type === 'SKIP') return { removed };
     const record: RejectedRecord = {
       key: entry.key,
       type,
@@ -194,14 +195,9 @@ export class Space {
       code,
       message,
       order: entry.order,
-      ...told,
+      ...(document && { document: { ...document, synced: true } as Document }),
     };
-    const answered = [
-      [entry.key, { status: 'rejected', code, message, ...told } as const],
-    ] as const;
-    // A command that was given up is told once: its SKIP is answered later, and is nobody's news.
-    if (type === 'SKIP') return { removed: [entry.key] };
-    return { refused: [record], answered, removed: [entry.key] };
+    return { refused: [record], answered: [[entry.key, refusal(record)]], removed };
   }
 
   /** What goes with a command that the server can't be given: a `SKIP` takes its number. */
@@ -295,8 +291,8 @@ export class Space {
       }
       if ('position' in delta) store.putPosition(delta.position);
       for (const entry of delta.queued ?? []) store.putEntry(entry);
-      for (const record of delta.refused ?? []) store.putRejected(record);
-      for (const key of delta.discarded ?? []) store.removeRejected(key);
+      for (const record of delta.refused ?? []) store.putRejected(record.key, record);
+      for (const key of delta.discarded ?? []) store.putRejected(key);
       for (const key of delta.removed ?? []) {
         const entry = this.#entries.get(key);
         if (entry) store.removeEntry(entry);
@@ -335,10 +331,7 @@ export class Space {
 
   #applyQueue(delta: Delta, touched: Set<DocumentKey>): void {
     if (delta.numbers) this.#applyNumbers(delta.numbers, delta.fromLeader === true);
-    for (const [key, outcome] of delta.answered ?? []) {
-      this.#handles.get(key)?.settle(outcome);
-      this.#handles.delete(key);
-    }
+    for (const [key, outcome] of delta.answered ?? []) this.#settle(key, outcome);
     if (delta.allQueuedBefore) this.#dropOthers(delta.allQueuedBefore, delta.queued ?? [], touched);
     for (const key of delta.removed ?? []) this.#drop(key, touched);
     for (const key of delta.dealt ?? []) {
@@ -384,8 +377,7 @@ export class Space {
       this.#handles.get(entry.key)?.markQueued();
     }
     if (this.#dealt.has(entry.key)) return;
-    this.replica.addLayer(entry);
-    for (const key of keysOf(entry.command)) touched.add(key);
+    this.replica.addLayer(entry, touched);
   }
 
   /** Commands of several tabs need not become known in the order of their places. */
@@ -418,20 +410,16 @@ export class Space {
   /** Where another tab led and the answer itself did not reach this one. */
   #settleUntold({ key, command }: Entry): void {
     const refused = this.#rejected.get(key);
-    const { code, message, document } = refused ?? {};
-    this.#handles
-      .get(key)
-      ?.settle(
-        code === undefined
-          ? { status: 'accepted', id: answerId(command) }
-          : { status: 'rejected', code, message: message ?? '', ...(document && { document }) },
-      );
+    this.#settle(key, refused ? refusal(refused) : { status: 'accepted', id: answerId(command) });
+  }
+
+  #settle(key: string, outcome: Outcome): void {
+    this.#handles.get(key)?.settle(outcome);
     this.#handles.delete(key);
   }
 
   #unlayer(entry: Entry, touched: Set<DocumentKey>): void {
-    this.replica.removeLayer(entry);
-    for (const key of keysOf(entry.command)) touched.add(key);
+    this.replica.removeLayer(entry, touched);
   }
 
   #applyRejected(delta: Delta): void {
@@ -442,7 +430,7 @@ export class Space {
     for (const key of this.#rejected.keys()) {
       if (this.#rejected.size <= REJECTED_MAX) break;
       this.#rejected.delete(key);
-      this.#store?.removeRejected(key);
+      this.#store?.putRejected(key);
     }
     this.#rejectedList = [...this.#rejected.values()];
   }
@@ -455,4 +443,8 @@ export class Space {
   #durableEntries(): Entry[] {
     return [...this.#entries.values()].filter((entry) => entry.mutationId > 0);
   }
+}
+
+function refusal({ code, message, document }: RejectedRecord): Outcome {
+  return { status: 'rejected', code, message, ...(document && { document }) };
 }

@@ -5,13 +5,7 @@
  * Never decides what is written.
  */
 
-import {
-  type CollectionName,
-  type DocumentKey,
-  type Entry,
-  type ServerDocument,
-  UNSAVED_ORDER,
-} from './command.js';
+import { type DocumentKey, type Entry, type ServerDocument, UNSAVED_ORDER } from './command.js';
 import type { Position, RejectedRecord } from './delta.js';
 import type { Host } from './host.js';
 import type { Storage, StoredRecord } from './storage.js';
@@ -102,19 +96,16 @@ export class Store {
   }
 
   putEntry(entry: Entry): void {
-    this.#put(QUEUE + place(entry.order), entry);
+    this.#put(queueKey(entry), entry);
   }
 
   removeEntry(entry: Entry): void {
-    this.#put(QUEUE + place(entry.order), undefined);
+    this.#put(queueKey(entry), undefined);
   }
 
-  putRejected(record: RejectedRecord): void {
-    this.#put(REJECTED + record.key, record);
-  }
-
-  removeRejected(key: string): void {
-    this.#put(REJECTED + key, undefined);
+  /** Without a record: removes it. */
+  putRejected(key: string, record?: RejectedRecord): void {
+    this.#put(REJECTED + key, record);
   }
 
   /**
@@ -138,7 +129,7 @@ export class Store {
       }));
       const numbers = { clientId, next: from + queue.length, order: old.order };
       result = { ...before, queue, numbers };
-      const entries = queue.map((entry): StoredRecord => [QUEUE + place(entry.order), entry]);
+      const entries = queue.map((entry): StoredRecord => [queueKey(entry), entry]);
       return [...dirty, [META, numbers], ...entries];
     });
     try {
@@ -215,7 +206,7 @@ export class Store {
         mutationId: next + index,
       }));
       after = { clientId, next: next + saved.length, order: order + saved.length };
-      const entries = saved.map((entry): StoredRecord => [QUEUE + place(entry.order), entry]);
+      const entries = saved.map((entry): StoredRecord => [queueKey(entry), entry]);
       return [...dirty, [META, after], ...entries];
     });
     if (after && saved.length > 0) this.onSaved(saved, after);
@@ -229,27 +220,22 @@ export class Store {
   }
 }
 
-function place(order: number): string {
-  return String(order).padStart(String(UNSAVED_ORDER).length, '0');
+function queueKey({ order }: Entry): string {
+  return QUEUE + String(order).padStart(String(UNSAVED_ORDER).length, '0');
 }
 
 function stored(records: readonly StoredRecord[], numbers: Numbers): Stored {
-  const under = <T>(prefix: string) =>
-    records.filter(([key, value]) => key.startsWith(prefix) && value !== undefined) as [
-      string,
-      T,
-    ][];
-  const documents = (name: CollectionName) =>
-    under<ServerDocument>(`${name}/`) as [DocumentKey, ServerDocument][];
+  const under = (prefix: string) =>
+    records.filter(([key, value]) => key.startsWith(prefix) && value !== undefined);
+  const inOrder = <T extends { order: number }>(prefix: string) =>
+    under(prefix)
+      .map(([, value]) => value as T)
+      .sort((a, b) => a.order - b.order);
   return {
     numbers,
-    position: under<Position>(POSITION)[0]?.[1],
-    documents: [...documents('drafts'), ...documents('pending')],
-    queue: under<Entry>(QUEUE)
-      .map(([, entry]) => entry)
-      .sort((a, b) => a.order - b.order),
-    rejected: under<RejectedRecord>(REJECTED)
-      .map(([, record]) => record)
-      .sort((a, b) => a.order - b.order),
+    position: under(POSITION)[0]?.[1] as Position | undefined,
+    documents: [...under('drafts/'), ...under('pending/')] as [DocumentKey, ServerDocument][],
+    queue: inOrder<Entry>(QUEUE),
+    rejected: inOrder<RejectedRecord>(REJECTED),
   };
 }

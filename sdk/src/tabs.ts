@@ -59,7 +59,7 @@ export class Tabs {
     if (!this.#channel || !locks) return () => {};
     return new Promise((resolve) => {
       locks
-        .request(this.#name, { signal }, () => new Promise<void>((release) => resolve(release)))
+        .request(this.#name, { signal }, () => new Promise<void>(resolve))
         .catch(() => resolve(undefined));
     });
   }

@@ -32,14 +32,14 @@ export class Tokens {
     this.#abort = abort;
     let timer: unknown;
     const tooLong = new Promise<never>((_, reject) => {
-      abort.signal.addEventListener('abort', () => reject(new Error('getToken was given up')));
+      abort.signal.addEventListener('abort', () => reject());
       timer = this.#host.setTimeout(() => abort.abort(), this.#timeoutMs);
     });
     try {
       const asked = (async () => this.#getToken(abort.signal))();
       const token = await Promise.race([asked, tooLong]);
       if (typeof token !== 'string' || this.userOf(token) === undefined) {
-        throw new TokenError('getToken has brought no JWT that names a user');
+        throw new TokenError();
       }
       this.previous = this.#last;
       this.#last = token;

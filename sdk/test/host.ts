@@ -1,6 +1,8 @@
 /** A clock that stands still until a test moves it, with timers, randomness and browser signals. */
 
 import type { Host } from '../src/host.js';
+// Here already, since this clock does not wait until the part for HTTP is loaded.
+import '../src/polling.js';
 
 export class FakeHost implements Host {
   readonly locks = null;
