@@ -152,6 +152,11 @@ export class Connection {
     if (ending.opened && !overHttp) this.#handshakes = 0;
     if (this.#stopped) return { stop: 'closed' };
     if (!ending.opened && !overHttp) return this.#askSession(target);
+    if (overHttp && Socket && ending.code === CloseCode.Policy) {
+      // A relay has nothing to poll: only a WebSocket helps.
+      this.#pollUntil = 0;
+      return { reason: 'lost' };
+    }
     return this.#judge(ending.code, ending);
   }
 

@@ -64,3 +64,22 @@ it('shows what is published, refuses to write, and forgets documents with the co
   expect(listed).toBe(0);
   await client.disconnect();
 });
+
+it('goes back to WebSockets where two handshakes have failed', async () => {
+  let handshakes = 0;
+  const client = createClient({
+    url: server.url,
+    getToken: () => sign('bob'),
+    WebSocket: class extends WebSocket {
+      constructor(url: string, protocols: string[]) {
+        super(++handshakes <= 2 ? 'ws://127.0.0.1:1' : url, protocols);
+      }
+    } as never,
+    ...{ storage: memoryStorage(), userId: 'bob', host: { random: () => 0 } },
+  });
+  client.connect();
+  await client.ready();
+  expect(client.connection.get()).toMatchObject({ transport: 'websocket' });
+  expect(handshakes).toBe(3);
+  await client.disconnect();
+});
