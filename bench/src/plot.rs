@@ -109,11 +109,13 @@ pub fn number(value: f64) -> String {
         }
         return out;
     }
+    if value.fract() == 0.0 {
+        return format!("{value:.0}");
+    }
     match value {
         100.0.. => format!("{value:.0}"),
         10.0.. => format!("{value:.1}"),
         1.0.. => format!("{value:.2}"),
-        0.0 => "0".into(),
         _ => format!("{value:.3}"),
     }
     .trim_end_matches(".0")

@@ -120,6 +120,6 @@ fn cors(realtime: &Realtime) -> CorsLayer {
             header::IF_NONE_MATCH,
             HeaderName::from_static("idempotency-key"),
         ])
-        .expose_headers([header::ETAG, header::RETRY_AFTER, header::LOCATION])
+        .expose_headers([header::ETAG, header::RETRY_AFTER, header::LOCATION, header::DATE])
         .max_age(std::time::Duration::from_secs(600))
 }

@@ -58,7 +58,7 @@ async fn cross_origin_calls_follow_the_same_list() {
     created.ok(201);
     assert_eq!(created.header("access-control-allow-origin"), Some(APP));
     let exposed = created.header("access-control-expose-headers").unwrap().to_ascii_lowercase();
-    for name in ["etag", "retry-after", "location"] {
+    for name in ["etag", "retry-after", "location", "date"] {
         assert!(exposed.contains(name), "{exposed}");
     }
     for path in ["/api/drafts/d", "/api/session", "/api/none-such", "/api/sync"] {
