@@ -35,7 +35,7 @@ const COUNTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/counts.txt");
 const CASES: [(&str, u64, u64); 4] = [
     ("encode", 1_000, 11_000),
     ("parse", 1_000, 11_000),
-    ("fan-out", 10, 50),
+    ("fan-out", 10, 150),
     ("apply", 200, 1_200),
 ];
 const FAN_OUT: usize = 1_000;
