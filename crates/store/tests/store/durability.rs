@@ -220,9 +220,14 @@ fn the_write_ahead_log_is_written_anew_after_it_was_moved() {
             store.apply(&[submission("u", None, kind, &payload)], time(1)).expect("applied");
         }
     };
-    // A document and its event are 0.5 MB.
-    write(80);
+    // A document and its event are 0.5 MB. What a reader may still want is not moved at first.
+    write(60);
+    let reader = rusqlite::Connection::open(folder.path().join("draftwire.db")).expect("open");
+    reader.execute_batch("BEGIN; SELECT count(*) FROM documents").expect("it reads");
+    write(20);
     store.checkpoint().expect("moved");
+    reader.execute_batch("COMMIT").expect("it has read");
+    // This commit moves the rest, the next begins the log anew.
     write(1);
     let grown = fs::metadata(&log).expect("a log").len();
     assert!(grown > 30_000_000, "{grown}");
