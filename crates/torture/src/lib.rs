@@ -1,0 +1,20 @@
+//! Breaks draftwire on purpose, and checks that the promises of `docs/protocol.md` hold.
+//!
+//! Whatever drives the server (the simulation in one thread, or real processes and real sockets)
+//! writes down what each device sent and received, frame by frame. One checker judges all of it.
+//! The checker knows the wire and nothing of the server: it shares no code with it.
+//!
+//! # Layout
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`history`] | what was seen: records of devices, the log, final states; their text form |
+//! | [`model`] | what documents are after a series of events, and what a command should have done |
+//! | [`check`] | the promises, each a named check |
+
+pub mod check;
+pub mod history;
+pub mod model;
+
+pub use check::{Check, Violation, check};
+pub use history::{DeviceHistory, Final, Record, UserHistory};
