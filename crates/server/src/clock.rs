@@ -43,13 +43,47 @@ pub fn now() -> Now {
 
 /// Reads the wall clock.
 pub fn wall() -> Timestamp {
+    #[cfg(feature = "simulation")]
+    if let Some(now) = simulated::get() {
+        return now.wall;
+    }
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Reads the steady clock.
 pub fn steady() -> Tick {
+    #[cfg(feature = "simulation")]
+    if let Some(now) = simulated::get() {
+        return now.steady;
+    }
     static START: OnceLock<Instant> = OnceLock::new();
     let elapsed = START.get_or_init(Instant::now).elapsed();
     Tick(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Time that stands still until it is set: for simulations, which live in one thread.
+#[cfg(feature = "simulation")]
+pub mod simulated {
+    use std::cell::Cell;
+
+    use super::Now;
+
+    thread_local! {
+        static NOW: Cell<Option<Now>> = const { Cell::new(None) };
+    }
+
+    /// What this thread takes for the time from now on; `None` gives it the real clocks back.
+    pub fn set(now: Option<Now>) {
+        NOW.set(now);
+    }
+
+    /// True where this thread simulates.
+    pub fn is_set() -> bool {
+        NOW.get().is_some()
+    }
+
+    pub(super) fn get() -> Option<Now> {
+        NOW.get()
+    }
 }

@@ -117,19 +117,17 @@ impl Committer {
         let _ = passed.await;
     }
 
-    /// The same for a thread that may block; costs nothing where nothing is queued.
-    pub fn wait_for_fence(&self) {
+    /// The same for a caller that waits by himself, until what is returned has ended in either
+    /// way; `None` where nothing is queued.
+    pub fn ask_fence(&self) -> Option<oneshot::Receiver<()>> {
         let (done, passed) = oneshot::channel();
-        {
-            let mut queue = self.lock();
-            if queue.stopped || (queue.items.is_empty() && !queue.busy) {
-                return;
-            }
-            queue.items.push_back(Item::Fence(done));
-            self.filled.notify_one();
+        let mut queue = self.lock();
+        if queue.stopped || (queue.items.is_empty() && !queue.busy) {
+            return None;
         }
-        // An error means that the committer has stopped: then there is nothing to wait for.
-        let _ = passed.blocking_recv();
+        queue.items.push_back(Item::Fence(done));
+        self.filled.notify_one();
+        Some(passed)
     }
 
     /// Gives the user a new epoch, if `lost` is still the current one. False where that failed.
@@ -157,29 +155,24 @@ impl Committer {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the thread.
-    pub fn start(
+    /// What commits the queue, before anything runs.
+    pub fn work(
         self: &Arc<Self>,
         storage: Arc<Storage>,
         deliver: Deliver,
         on_failure: OnFailure,
-    ) -> JoinHandle<()> {
+    ) -> Work {
         let committer = Arc::clone(self);
-        let mut work =
-            Work { committer, storage, deliver, on_failure, maintained: clock::steady() };
-        thread::Builder::new()
-            .name("draftwire-committer".into())
-            .spawn(move || work.run())
-            .expect("the system has a thread for the committer")
+        Work { committer, storage, deliver, on_failure, maintained: clock::steady() }
     }
 
     /// Waits for items and takes a batch of them; `None` when stopped and empty. An empty batch
-    /// means that nothing came for a while.
-    fn take(&self) -> Option<Vec<Item>> {
+    /// means that nothing came for so long.
+    fn take(&self, patience: Duration) -> Option<Vec<Item>> {
         let mut queue = self.lock();
         queue.busy = false;
         let idle = |queue: &mut Queue| queue.items.is_empty() && !queue.stopped;
-        let waited = self.filled.wait_timeout_while(queue, MAINTAIN_EVERY, idle);
+        let waited = self.filled.wait_timeout_while(queue, patience, idle);
         let (mut queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if queue.items.is_empty() && queue.stopped {
             return None;
@@ -203,8 +196,8 @@ impl Committer {
     }
 }
 
-/// What the thread works with.
-struct Work {
+/// What commits the queue, and delivers what comes of it.
+pub struct Work {
     committer: Arc<Committer>,
     storage: Arc<Storage>,
     deliver: Deliver,
@@ -220,33 +213,49 @@ struct Waiting {
 }
 
 impl Work {
-    fn run(&mut self) {
-        while let Some(items) = self.committer.take() {
-            let (mut submissions, mut waiting, mut after) = (Vec::new(), Vec::new(), Vec::new());
-            for item in items {
-                match item {
-                    Item::Command(pending) => {
-                        if is_cancelled(&pending) {
-                            continue;
-                        }
-                        let Pending { submission, reply, .. } = *pending;
-                        let number = submission.number.map(|number| number.mutation_id);
-                        waiting.push(Waiting { user: Arc::clone(&submission.user), number, reply });
-                        submissions.push(submission);
+    /// Starts the thread.
+    pub fn start(mut self) -> JoinHandle<()> {
+        thread::Builder::new()
+            .name("draftwire-committer".into())
+            .spawn(move || {
+                while self.turn(MAINTAIN_EVERY) {}
+                // Nothing more will be committed: the store may go.
+                self.storage.close();
+            })
+            .expect("the system has a thread for the committer")
+    }
+
+    /// Waits so long for something to do, commits one batch, and delivers what came of it. False
+    /// where the queue was stopped and is empty.
+    pub fn turn(&mut self, patience: Duration) -> bool {
+        let Some(items) = self.committer.take(patience) else { return false };
+        self.work_off(items);
+        true
+    }
+
+    fn work_off(&mut self, items: Vec<Item>) {
+        let (mut submissions, mut waiting, mut after) = (Vec::new(), Vec::new(), Vec::new());
+        for item in items {
+            match item {
+                Item::Command(pending) => {
+                    if is_cancelled(&pending) {
+                        continue;
                     }
-                    other => after.push(other),
+                    let Pending { submission, reply, .. } = *pending;
+                    let number = submission.number.map(|number| number.mutation_id);
+                    waiting.push(Waiting { user: Arc::clone(&submission.user), number, reply });
+                    submissions.push(submission);
                 }
+                other => after.push(other),
             }
-            if !submissions.is_empty() {
-                self.commit(&submissions, waiting);
-            }
-            for item in after {
-                self.finish(item);
-            }
-            self.maintain();
         }
-        // Nothing more will be committed: the store may go.
-        self.storage.close();
+        if !submissions.is_empty() {
+            self.commit(&submissions, waiting);
+        }
+        for item in after {
+            self.finish(item);
+        }
+        self.maintain();
     }
 
     fn commit(&self, submissions: &[Submission], waiting: Vec<Waiting>) {

@@ -17,6 +17,7 @@ use draftwire_protocol::reply::{Recovery, SnapshotReason};
 use draftwire_store::contract::Ask;
 use draftwire_store::{Page, Plan, Recovered, StoreError};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use crate::clock;
 use crate::committer::Committer;
@@ -31,6 +32,15 @@ const CROWD_MAX: usize = 64;
 const PAUSE_MAX: Duration = Duration::from_millis(20);
 /// A recovery that may take more than this is read by a task of its own.
 const SMALL_BYTES_MAX: u64 = 64 * 1024;
+
+/// Devices that join at one moment.
+pub(crate) type Crowd = Vec<(ConnectionKey, Box<Hello>)>;
+
+/// What was read for each of a crowd; `None` for one that is to be read for alone.
+pub(crate) struct ReadCrowd {
+    crowd: Crowd,
+    answers: Result<Vec<Option<Recovered>>, CloseCode>,
+}
 
 /// Devices that have come and wait for what they missed; at most one entry a connection.
 #[derive(Default)]
@@ -67,8 +77,7 @@ impl Recoveries {
     }
 
     /// Makes the workers known to which frames are handed.
-    pub fn set_workers(&self, workers: &[Arc<Worker>]) {
-        let workers = workers.iter().map(Arc::downgrade).collect();
+    pub fn set_workers(&self, workers: Vec<Weak<Worker>>) {
         if self.workers.set(workers).is_err() {
             tracing::error!("the workers were made known twice");
         }
@@ -103,7 +112,12 @@ impl Recoveries {
         let thread = thread::Builder::new().name("draftwire-recovery".into()).spawn(move || {
             while let Some(crowd) = recoveries.take() {
                 let (more_wait, begun) = (crowd.len() == CROWD_MAX, Instant::now());
-                recoveries.join_crowd(crowd, &reads);
+                if let Some(fence) = recoveries.fence() {
+                    // An error means that the committer has stopped: nothing is to be waited for.
+                    let _ = fence.blocking_recv();
+                }
+                let read = recoveries.read(crowd, &reads);
+                recoveries.hand_over_crowd(read);
                 if more_wait {
                     // When everybody comes back at once, those who are there go on working: for
                     // half of the time the processor is theirs.
@@ -124,28 +138,44 @@ impl Recoveries {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Option<Vec<(ConnectionKey, Box<Hello>)>> {
+    /// Waits for devices that join, and takes them; `None` when stopped.
+    fn take(&self) -> Option<Crowd> {
         let idle = |queue: &mut Queue| queue.joining.is_empty() && !queue.stopped;
         drop(self.filled.wait_while(self.lock(), idle));
         // Whoever lets devices in on this core does so with all that stand at the door before
         // they are read for together. With nobody at the door this costs nothing.
         thread::yield_now();
-        let mut queue = self.lock();
-        if queue.stopped {
-            return None;
-        }
+        let queue = self.lock();
+        (!queue.stopped).then(|| Self::crowd(queue))
+    }
+
+    fn crowd(mut queue: MutexGuard<'_, Queue>) -> Crowd {
         let count = queue.joining.len().min(CROWD_MAX);
-        Some(queue.joining.drain(..count).collect())
+        queue.joining.drain(..count).collect()
+    }
+
+    /// Whoever has come, without waiting.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn take_now(&self) -> Crowd {
+        Self::crowd(self.lock())
+    }
+
+    /// What is to be waited for before a crowd is read for: what a device sent on an older
+    /// connection is dealt with before its state is told.
+    pub(crate) fn fence(&self) -> Option<oneshot::Receiver<()>> {
+        self.desk.committer.as_ref().and_then(|committer| committer.ask_fence())
     }
 
     /// Reads for all of them at one moment.
-    fn join_crowd(self: &Arc<Self>, crowd: Vec<(ConnectionKey, Box<Hello>)>, reads: &Reads) {
-        if let Some(committer) = &self.desk.committer {
-            // What a device sent on an older connection is dealt with before its state is told.
-            committer.wait_for_fence();
-        }
+    pub(crate) fn read(&self, crowd: Crowd, reads: &Reads) -> ReadCrowd {
         let asks: Vec<Ask<'_>> = crowd.iter().map(|(_, hello)| ask(hello, None)).collect();
         let answers = reads.ask_here(|store| store.recover_each(&asks, SMALL_BYTES_MAX));
+        ReadCrowd { answers: answers.map_err(lost), crowd }
+    }
+
+    /// Gives each of them what was read for it, or lets it be read for alone.
+    pub(crate) fn hand_over_crowd(self: &Arc<Self>, read: ReadCrowd) {
+        let ReadCrowd { crowd, answers } = read;
         match answers {
             Ok(answers) => {
                 for ((key, hello), recovered) in crowd.into_iter().zip(answers) {
@@ -155,8 +185,7 @@ impl Recoveries {
                     }
                 }
             }
-            Err(error) => {
-                let code = lost(error);
+            Err(code) => {
                 for (key, _) in crowd {
                     self.hand_over(Job::Close { key, code }, key);
                 }

@@ -52,6 +52,13 @@ impl Storage {
         (storage, thread)
     }
 
+    /// Holds a store that somebody else has opened, and opens none itself.
+    #[cfg(feature = "simulation")]
+    pub fn holding(store: Arc<dyn Store>) -> Arc<Self> {
+        let state = State { store: Some(store), failed: false, closed: false, tried: true };
+        Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() })
+    }
+
     /// The store, where it is ready.
     pub fn current(&self) -> Option<Arc<dyn Store>> {
         self.lock().store.clone()

@@ -11,10 +11,12 @@
 //! | [`history`] | what was seen: records of devices, the log, final states; their text form |
 //! | [`model`] | what documents are after a series of events, and what a command should have done |
 //! | [`check`] | the promises, each a named check |
+//! | [`simulation`] | the whole server in one thread, its steps chosen by a seed |
 
 pub mod check;
 pub mod history;
 pub mod model;
+pub mod simulation;
 
 pub use check::{Check, Violation, check};
 pub use history::{DeviceHistory, Final, Record, UserHistory};

@@ -14,7 +14,7 @@ use draftwire_store::{SqliteStore, Store, StoreLimits};
 use super::{Inner, Realtime, StoreSide, Workers, worker_of};
 use crate::admission::Admission;
 use crate::auth::{Gate, Verifier};
-use crate::committer::Committer;
+use crate::committer::{Committer, OnFailure, Work};
 use crate::delivery::Delivery;
 use crate::progress::ProgressJobs;
 use crate::reads::{Memory, Reads};
@@ -23,7 +23,7 @@ use crate::session::Desk;
 use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::storage::{OpenStore, Storage};
-use crate::worker::{Job, Worker};
+use crate::worker::{Ears, Job, Worker};
 
 /// What the log says when connections can be taken.
 const INITIALIZED: &str = "WebSocket server initialized on /ws/realtime";
@@ -70,32 +70,28 @@ impl Builder {
     pub fn start(self) -> Result<Realtime, String> {
         self.settings.check()?;
         let Self { settings, verifier, open } = self;
-        let stats = Arc::new(Stats::default());
         let gate = Gate::new(verifier);
-        let committer = open.as_ref().map(|_| Committer::new(&settings, Arc::clone(&stats)));
-        let desk = Arc::new(Desk { settings, gate, committer: committer.clone(), stats });
-        let known: Arc<OnceLock<Vec<Weak<Worker>>>> = Arc::default();
         let mut threads = Vec::new();
-        let store = match (open, committer) {
-            (Some(open), Some(committer)) => {
-                Some(start_store(open, committer, &desk, &known, &mut threads))
-            }
-            _ => {
-                tracing::info!(relay = true, "{INITIALIZED}");
-                None
-            }
-        };
-        let progress = Arc::new(ProgressJobs::new(&desk.settings));
-        let recoveries =
-            Recoveries::new(Arc::clone(&desk), store.as_ref().map(|side| Arc::clone(&side.reads)));
-        let workers = start_workers(&desk, &progress, &recoveries, &mut threads)?;
-        recoveries.set_workers(&workers);
-        let reader = recoveries.run();
-        threads.extend(reader.map_err(|error| format!("a thread can't be started: {error}"))?);
-        let weak = workers.iter().map(Arc::downgrade).collect();
-        if known.set(weak).is_err() {
-            return Err("the workers were made known twice".into());
+        let storage = open.map(|open| {
+            let (storage, thread) = start_storage(open, &gate);
+            threads.push(thread);
+            storage
+        });
+        if storage.is_none() {
+            tracing::info!(relay = true, "{INITIALIZED}");
         }
+        let Parts { desk, progress, store, recoveries, workers: listening } =
+            Parts::new(settings, gate, storage, DELIVERED_AT_ONCE_MAX)?;
+        let mut workers = Workers::new();
+        for (index, (worker, ears)) in listening.into_iter().enumerate() {
+            threads.push(worker.start(index, ears).map_err(|error| no_thread(&error))?);
+            workers.push(worker);
+        }
+        threads.extend(recoveries.run().map_err(|error| no_thread(&error))?);
+        let store = store.map(|(side, commits)| {
+            threads.push(commits.start());
+            side
+        });
         let inner = Inner {
             admission: Admission::new(&desk.settings),
             desk,
@@ -110,34 +106,70 @@ impl Builder {
     }
 }
 
-fn start_workers(
+fn no_thread(error: &std::io::Error) -> String {
+    format!("a thread can't be started: {error}")
+}
+
+/// What a server is made of, tied together, before anything runs.
+pub(crate) struct Parts {
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) progress: Arc<ProgressJobs>,
+    pub(crate) store: Option<(StoreSide, Work)>,
+    pub(crate) recoveries: Arc<Recoveries>,
+    pub(crate) workers: Vec<(Arc<Worker>, Ears)>,
+}
+
+impl Parts {
+    /// Must be called inside a tokio runtime. With more deliveries than `at_once_max` for a worker
+    /// the committer leaves them to the worker's own thread.
+    pub(crate) fn new(
+        settings: Settings,
+        gate: Gate,
+        storage: Option<Arc<Storage>>,
+        at_once_max: usize,
+    ) -> Result<Self, String> {
+        let stats = Arc::new(Stats::default());
+        let committer = storage.as_ref().map(|_| Committer::new(&settings, Arc::clone(&stats)));
+        let desk = Arc::new(Desk { settings, gate, committer: committer.clone(), stats });
+        // Filled at the end: nothing runs before.
+        let known: Arc<OnceLock<Vec<Weak<Worker>>>> = Arc::default();
+        let store = storage.zip(committer).map(|(storage, committer)| {
+            let to_workers = Arc::clone(&known);
+            let deliver = Box::new(move |deliveries| spread(&to_workers, deliveries, at_once_max));
+            let commits = committer.work(Arc::clone(&storage), deliver, close_all(&known));
+            let memory = Memory::new(desk.settings.recovery_bytes_max);
+            let reads = Reads::new(storage, memory, close_all(&known));
+            (StoreSide { committer, reads }, commits)
+        });
+        let progress = Arc::new(ProgressJobs::new(&desk.settings));
+        let reads = store.as_ref().map(|(side, _)| Arc::clone(&side.reads));
+        let recoveries = Recoveries::new(Arc::clone(&desk), reads);
+        let workers = workers(&desk, &progress, &recoveries)?;
+        recoveries.set_workers(workers.iter().map(|(worker, _)| Arc::downgrade(worker)).collect());
+        let weak = workers.iter().map(|(worker, _)| Arc::downgrade(worker)).collect();
+        known.set(weak).map_err(|_| "the workers were made known twice")?;
+        Ok(Self { desk, progress, store, recoveries, workers })
+    }
+}
+
+fn workers(
     desk: &Arc<Desk>,
     progress: &Arc<ProgressJobs>,
     recoveries: &Arc<Recoveries>,
-    threads: &mut Vec<JoinHandle<()>>,
-) -> Result<Workers, String> {
-    let mut workers = Workers::new();
+) -> Result<Vec<(Arc<Worker>, Ears)>, String> {
+    let mut workers = Vec::new();
     for index in 0..desk.settings.workers {
         let index = u16::try_from(index).map_err(|_| "at most 65,535 workers".to_owned())?;
         let recoveries = Arc::clone(recoveries);
         let start_recovery = Box::new(move |ask| recoveries.start(ask));
-        let (worker, thread) =
-            Worker::start(index, Arc::clone(desk), Arc::clone(progress), start_recovery)
-                .map_err(|error| format!("a worker can't be started: {error}"))?;
-        workers.push(worker);
-        threads.push(thread);
+        let worker = Worker::new(index, Arc::clone(desk), Arc::clone(progress), start_recovery);
+        workers.push(worker.map_err(|error| format!("a worker can't be started: {error}"))?);
     }
     Ok(workers)
 }
 
-fn start_store(
-    open: OpenStore,
-    committer: Arc<Committer>,
-    desk: &Arc<Desk>,
-    workers: &Arc<OnceLock<Vec<Weak<Worker>>>>,
-    threads: &mut Vec<JoinHandle<()>>,
-) -> StoreSide {
-    let revocations = Arc::clone(&desk.gate.revocations);
+fn start_storage(open: OpenStore, gate: &Gate) -> (Arc<Storage>, JoinHandle<()>) {
+    let revocations = Arc::clone(&gate.revocations);
     let load = Box::new(move |store: &dyn Store| {
         for (user, revocation) in store.revocations()? {
             revocations.add(&user, &revocation);
@@ -146,28 +178,22 @@ fn start_store(
         tracing::info!("{INITIALIZED}");
         Ok(())
     });
-    let (storage, thread) = Storage::start(open, load);
-    threads.push(thread);
-    let to_workers = Arc::clone(workers);
-    let deliver = Box::new(move |deliveries| spread(&to_workers, deliveries));
-    let close_all = |workers: &Arc<OnceLock<Vec<Weak<Worker>>>>| {
-        let workers = Arc::clone(workers);
-        // What was committed at the moment of the failure may not have been delivered: every
-        // device recovers from its position.
-        Box::new(move || {
-            for worker in workers.get().into_iter().flatten().filter_map(Weak::upgrade) {
-                worker.push(Job::CloseAll(CloseCode::Internal));
-            }
-        })
-    };
-    threads.push(committer.start(Arc::clone(&storage), deliver, close_all(workers)));
-    let reads =
-        Reads::new(storage, Memory::new(desk.settings.recovery_bytes_max), close_all(workers));
-    StoreSide { committer, reads }
+    Storage::start(open, load)
+}
+
+/// After a failure of the store: what was committed at that moment may not have been delivered, so
+/// every device recovers from its position.
+fn close_all(workers: &Arc<OnceLock<Vec<Weak<Worker>>>>) -> OnFailure {
+    let workers = Arc::clone(workers);
+    Box::new(move || {
+        for worker in workers.get().into_iter().flatten().filter_map(Weak::upgrade) {
+            worker.push(Job::CloseAll(CloseCode::Internal));
+        }
+    })
 }
 
 /// Hands each worker its share of a commit's deliveries, in commit order.
-fn spread(workers: &OnceLock<Vec<Weak<Worker>>>, deliveries: Vec<Delivery>) {
+fn spread(workers: &OnceLock<Vec<Weak<Worker>>>, deliveries: Vec<Delivery>, at_once_max: usize) {
     let Some(workers) = workers.get() else { return };
     let mut shares: Vec<Vec<Delivery>> = workers.iter().map(|_| Vec::new()).collect();
     for delivery in deliveries {
@@ -179,7 +205,7 @@ fn spread(workers: &OnceLock<Vec<Weak<Worker>>>, deliveries: Vec<Delivery>) {
     }
     for (worker, share) in workers.iter().zip(shares) {
         let Some(worker) = worker.upgrade().filter(|_| !share.is_empty()) else { continue };
-        if share.len() <= DELIVERED_AT_ONCE_MAX {
+        if share.len() <= at_once_max {
             worker.push(Job::Deliver(share));
         } else {
             worker.leave(Job::Deliver(share));

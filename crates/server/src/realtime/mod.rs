@@ -3,6 +3,8 @@
 //! `builder` puts it together; this file is its face.
 
 mod builder;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,9 +51,9 @@ struct Inner {
 }
 
 /// What there is only with a store.
-struct StoreSide {
-    committer: Arc<Committer>,
-    reads: Arc<Reads>,
+pub(crate) struct StoreSide {
+    pub(crate) committer: Arc<Committer>,
+    pub(crate) reads: Arc<Reads>,
 }
 
 type Workers = Vec<Arc<Worker>>;

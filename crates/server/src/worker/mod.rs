@@ -56,13 +56,13 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts a worker with its thread.
-    pub fn start(
+    /// A worker and its ears, before anything runs.
+    pub fn new(
         index: u16,
         desk: Arc<Desk>,
         jobs: Arc<ProgressJobs>,
         start_recovery: StartRecovery,
-    ) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
+    ) -> io::Result<(Arc<Self>, Ears)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         let publish_queue_max = desk.settings.publish_queue_max;
@@ -74,11 +74,16 @@ impl Worker {
             waker,
             publish_queue_max,
         });
-        let carried = Arc::clone(&worker);
-        let thread = thread::Builder::new()
+        let events = Events::with_capacity(EVENTS_PER_POLL);
+        Ok((worker, Ears { poll, events, timeout: None }))
+    }
+
+    /// Starts the worker's own thread.
+    pub fn start(self: &Arc<Self>, index: usize, mut ears: Ears) -> io::Result<JoinHandle<()>> {
+        let carried = Arc::clone(self);
+        thread::Builder::new()
             .name(format!("draftwire-worker-{index}"))
-            .spawn(move || carried.run(poll))?;
-        Ok((worker, thread))
+            .spawn(move || while carried.listen(&mut ears) {})
     }
 
     /// Hands a job over, and works it off at once if nobody works just now.
@@ -170,34 +175,49 @@ impl Worker {
         }
     }
 
-    /// The worker's own thread.
-    fn run(&self, mut poll: Poll) {
-        let mut events = Events::with_capacity(EVENTS_PER_POLL);
-        let mut timeout = None;
-        loop {
-            if let Err(error) = poll.poll(&mut events, timeout)
-                && error.kind() != io::ErrorKind::Interrupted
-            {
-                tracing::error!(%error, "a worker can't wait for its sockets");
-                thread::sleep(Duration::from_millis(100));
-            }
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = clock::now();
-            for event in events.iter().filter(|event| event.token() != WAKER) {
-                guarded(|| state.socket_event(event, now));
-            }
-            guarded(|| state.go_on(now));
-            let left_over = self.turn(&mut state, usize::MAX);
-            if state.is_stopped() {
-                return;
-            }
-            timeout = if left_over { Some(Duration::ZERO) } else { state.sweep_in(now) };
-            state.set_asleep(timeout.is_none());
-            drop(state);
-            if !self.lock_inbox().is_empty() {
-                timeout = Some(Duration::ZERO);
-            }
+    /// What the worker's own thread does again and again: waits for sockets and jobs, and deals
+    /// with them. False where the worker has ended.
+    pub fn listen(&self, ears: &mut Ears) -> bool {
+        let Ears { poll, events, timeout } = ears;
+        if let Err(error) = poll.poll(events, *timeout)
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            tracing::error!(%error, "a worker can't wait for its sockets");
+            thread::sleep(Duration::from_millis(100));
         }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = clock::now();
+        for event in events.iter().filter(|event| event.token() != WAKER) {
+            guarded(|| state.socket_event(event, now));
+        }
+        guarded(|| state.go_on(now));
+        let left_over = self.turn(&mut state, usize::MAX);
+        if state.is_stopped() {
+            return false;
+        }
+        *timeout = if left_over { Some(Duration::ZERO) } else { state.sweep_in(now) };
+        state.set_asleep(timeout.is_none());
+        drop(state);
+        if !self.lock_inbox().is_empty() {
+            *timeout = Some(Duration::ZERO);
+        }
+        true
+    }
+}
+
+/// What a worker's own thread waits with.
+pub struct Ears {
+    poll: Poll,
+    events: Events,
+    /// How long to wait; `None` without an end.
+    timeout: Option<Duration>,
+}
+
+impl Ears {
+    /// The next [`Worker::listen`] only looks, and does not wait.
+    #[cfg(feature = "simulation")]
+    pub fn only_look(&mut self) {
+        self.timeout = Some(Duration::ZERO);
     }
 }
 

@@ -244,6 +244,10 @@ impl<'a, 'j, 'u> Walk<'a, 'j, 'u> {
     fn compare(&mut self, number: u64, answer: Answer, frame: &Value) {
         let first = match self.answers.get(&number) {
             None => {
+                if answer == Answer::Unknown {
+                    // A device resends what it has no answer to, and so many answers are kept.
+                    self.note(Check::SameAnswer, format!("forgotten already: {frame}"));
+                }
                 let due = self.answers.last_key_value().map_or(1, |(last, _)| last + 1);
                 if number != due {
                     self.note(Check::SameAnswer, format!("the answer to {due} was due: {frame}"));
