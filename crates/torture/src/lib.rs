@@ -8,12 +8,14 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | [`faults`] | faults to plant, and who catches them |
 //! | [`history`] | what was seen: records of devices, the log, final states; their text form |
 //! | [`model`] | what documents are after a series of events, and what a command should have done |
 //! | [`check`] | the promises, each a named check |
 //! | [`simulation`] | the whole server in one thread, its steps chosen by a seed |
 
 pub mod check;
+pub mod faults;
 pub mod history;
 pub mod model;
 pub mod simulation;

@@ -9,6 +9,7 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | `handoff` | who works the inbox off |
 //! | `job` | what can be asked of a worker |
 //! | `state` | turns: jobs and socket events in, writes out |
 //! | `pool` | user → connections |
@@ -19,16 +20,16 @@
 
 mod connection;
 mod fanout;
+mod handoff;
 mod job;
 mod pool;
 mod slots;
 mod socket;
 mod state;
 
-use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -38,9 +39,15 @@ use crate::clock;
 use crate::progress::ProgressJobs;
 use crate::session::Desk;
 
+use handoff::Handoff;
 pub use job::{Audience, ConnectionInfo, Job, Newcomer, RecoveryAsk, Which};
 pub use socket::Socket;
 pub use state::StartRecovery;
+
+/// What `handoff` is built on, so that a test can build it on something else.
+mod sync {
+    pub(super) use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+}
 
 /// Jobs that a publisher's thread works off before it leaves the rest to the worker's own.
 const BORROWED_JOBS_MAX: usize = 256;
@@ -49,8 +56,7 @@ const WAKER: Token = Token(usize::MAX);
 
 /// One worker; shared by everybody who has something for it.
 pub struct Worker {
-    inbox: Mutex<VecDeque<Job>>,
-    state: Mutex<state::State>,
+    handoff: Handoff<Job, state::State>,
     waker: Waker,
     publish_queue_max: usize,
 }
@@ -68,12 +74,7 @@ impl Worker {
         let publish_queue_max = desk.settings.publish_queue_max;
         let registry = poll.registry().try_clone()?;
         let state = state::State::new(index, registry, desk, jobs, start_recovery);
-        let worker = Arc::new(Self {
-            inbox: Mutex::default(),
-            state: Mutex::new(state),
-            waker,
-            publish_queue_max,
-        });
+        let worker = Arc::new(Self { handoff: Handoff::new(state), waker, publish_queue_max });
         let events = Events::with_capacity(EVENTS_PER_POLL);
         Ok((worker, Ears { poll, events, timeout: None }))
     }
@@ -88,19 +89,19 @@ impl Worker {
 
     /// Hands a job over, and works it off at once if nobody works just now.
     pub fn push(&self, job: Job) {
-        self.lock_inbox().push_back(job);
+        self.handoff.inbox().push_back(job);
         self.work_off_inbox();
     }
 
     /// Hands a job over to the worker's own thread: for much work, while the caller has other work.
     pub fn leave(&self, job: Job) {
-        self.lock_inbox().push_back(job);
+        self.handoff.inbox().push_back(job);
         self.wake();
     }
 
     /// The same as [`Worker::push`] for frames from publishers, of which only so many may wait.
     pub fn publish(&self, job: Job) -> Result<(), Job> {
-        let mut inbox = self.lock_inbox();
+        let mut inbox = self.handoff.inbox();
         if inbox.len() >= self.publish_queue_max {
             return Err(job);
         }
@@ -110,25 +111,13 @@ impl Worker {
         Ok(())
     }
 
-    /// Works off the inbox, unless somebody is at it, who then looks into it before he leaves:
-    /// whoever lets the state go looks once more afterwards, so nothing stays behind.
     fn work_off_inbox(&self) {
-        loop {
-            let mut state = match self.state.try_lock() {
-                Ok(state) => state,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => return,
-            };
-            let left_over = self.turn(&mut state, BORROWED_JOBS_MAX);
-            let wake = left_over || state.is_stopped() || state.has_overslept();
-            drop(state);
-            if wake {
-                self.wake();
-                return;
-            }
-            if self.lock_inbox().is_empty() {
-                return;
-            }
+        let left = self.handoff.work_off(|state| {
+            let left_over = self.turn(state, BORROWED_JOBS_MAX);
+            left_over || state.is_stopped() || state.has_overslept()
+        });
+        if left {
+            self.wake();
         }
     }
 
@@ -141,7 +130,7 @@ impl Worker {
         let now = clock::now();
         let mut count = 0;
         loop {
-            let jobs = self.take_jobs(jobs_max - count);
+            let jobs = self.handoff.take(jobs_max - count);
             if jobs.is_empty() {
                 break;
             }
@@ -155,18 +144,6 @@ impl Worker {
         }
         state.settle(now);
         count >= jobs_max || state.has_left_over()
-    }
-
-    fn take_jobs(&self, max: usize) -> VecDeque<Job> {
-        let mut inbox = self.lock_inbox();
-        if inbox.len() <= max {
-            return std::mem::take(&mut *inbox);
-        }
-        inbox.drain(..max).collect()
-    }
-
-    fn lock_inbox(&self) -> MutexGuard<'_, VecDeque<Job>> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wake(&self) {
@@ -185,7 +162,7 @@ impl Worker {
             tracing::error!(%error, "a worker can't wait for its sockets");
             thread::sleep(Duration::from_millis(100));
         }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.handoff.state();
         let now = clock::now();
         for event in events.iter().filter(|event| event.token() != WAKER) {
             guarded(|| state.socket_event(event, now));
@@ -198,7 +175,7 @@ impl Worker {
         *timeout = if left_over { Some(Duration::ZERO) } else { state.sweep_in(now) };
         state.set_asleep(timeout.is_none());
         drop(state);
-        if !self.lock_inbox().is_empty() {
+        if !self.handoff.inbox().is_empty() {
             *timeout = Some(Duration::ZERO);
         }
         true

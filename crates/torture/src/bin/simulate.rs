@@ -10,6 +10,7 @@ use std::time::Instant;
 use draftwire_torture::simulation::{Counts, run};
 
 const USAGE: &str = "usage: simulate SEEDS [FIRST]    runs so many seeds, from FIRST (0) on
+       simulate --until-broken SEEDS   ends at the first that breaks a promise
        simulate --trace SEED      shows every step of one";
 
 fn main() -> ExitCode {
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
     let number = |index: usize| arguments.get(index).and_then(|text| text.parse::<u64>().ok());
     match (arguments.first().map(String::as_str), number(0), number(1)) {
         (Some("--trace"), _, Some(seed)) => trace(seed),
+        (Some("--until-broken"), _, Some(seeds)) => until_broken(seeds),
         (Some(_), Some(seeds), first) => simulate(seeds, first.unwrap_or(0)),
         _ => {
             eprintln!("{USAGE}");
@@ -33,6 +35,17 @@ fn trace(seed: u64) -> ExitCode {
         println!("VIOLATION {violation}");
     }
     ExitCode::from(u8::from(!outcome.violations.is_empty()))
+}
+
+fn until_broken(seeds: u64) -> ExitCode {
+    for seed in 0..seeds {
+        if let Some(violation) = run(seed, None).violations.first() {
+            println!("seed {seed}: VIOLATION {violation}");
+            return ExitCode::FAILURE;
+        }
+    }
+    println!("{seeds} seeds, and every promise was kept");
+    ExitCode::SUCCESS
 }
 
 fn simulate(seeds: u64, first: u64) -> ExitCode {
