@@ -205,6 +205,12 @@ pub struct Work {
     maintained: Tick,
 }
 
+/// A batch that was committed, or refused, and not delivered yet.
+pub struct Committed {
+    deliveries: Vec<Delivery>,
+    after: Vec<Item>,
+}
+
 /// Who waits for a command's answer.
 struct Waiting {
     user: Arc<str>,
@@ -228,12 +234,14 @@ impl Work {
     /// Waits so long for something to do, commits one batch, and delivers what came of it. False
     /// where the queue was stopped and is empty.
     pub fn turn(&mut self, patience: Duration) -> bool {
-        let Some(items) = self.committer.take(patience) else { return false };
-        self.work_off(items);
+        let Some(committed) = self.commit_next(patience) else { return false };
+        self.deliver(committed);
         true
     }
 
-    fn work_off(&mut self, items: Vec<Item>) {
+    /// The first half of a turn: commits one batch. `None` where the queue was stopped and is empty.
+    pub fn commit_next(&mut self, patience: Duration) -> Option<Committed> {
+        let items = self.committer.take(patience)?;
         let (mut submissions, mut waiting, mut after) = (Vec::new(), Vec::new(), Vec::new());
         for item in items {
             match item {
@@ -249,16 +257,26 @@ impl Work {
                 other => after.push(other),
             }
         }
-        if !submissions.is_empty() {
-            self.commit(&submissions, waiting);
+        let deliveries = match submissions.is_empty() {
+            true => Vec::new(),
+            false => self.commit(&submissions, waiting),
+        };
+        Some(Committed { deliveries, after })
+    }
+
+    /// The second half: what was committed is delivered; then those have their turn who waited for
+    /// that.
+    pub fn deliver(&mut self, committed: Committed) {
+        if !committed.deliveries.is_empty() {
+            (self.deliver)(committed.deliveries);
         }
-        for item in after {
+        for item in committed.after {
             self.finish(item);
         }
         self.maintain();
     }
 
-    fn commit(&self, submissions: &[Submission], waiting: Vec<Waiting>) {
+    fn commit(&self, submissions: &[Submission], waiting: Vec<Waiting>) -> Vec<Delivery> {
         let stats = &self.committer.stats;
         stats.commands.add(submissions.len() as u64);
         stats.commits.increment();
@@ -267,10 +285,10 @@ impl Work {
             None => Err(StoreError::Unavailable("the store is not ready".into())),
         };
         match applied {
-            Ok(applied) => (self.deliver)(deliveries(waiting, applied)),
+            Ok(applied) => deliveries(waiting, applied),
             Err(error) => {
                 self.note(&error);
-                (self.deliver)(refusals(waiting));
+                refusals(waiting)
             }
         }
     }

@@ -59,6 +59,12 @@ impl Storage {
         Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() })
     }
 
+    /// Holds another one from now on.
+    #[cfg(feature = "simulation")]
+    pub fn hold(&self, store: Arc<dyn Store>) {
+        self.set_ready(store);
+    }
+
     /// The store, where it is ready.
     pub fn current(&self) -> Option<Arc<dyn Store>> {
         self.lock().store.clone()

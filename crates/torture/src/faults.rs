@@ -205,8 +205,8 @@ pub const FAULTS: &[Fault] = &[
         name: "acknowledged-when-the-commit-failed",
         what: "a failed commit is delivered as if nothing had happened",
         file: COMMITTER,
-        right: "                (self.deliver)(refusals(waiting));",
-        wrong: "                let acknowledged = waiting.into_iter().map(|waiting| {\n                    let outcome = Outcome::Applied { seq: 0, id: Some(\"a\".into()), version: None };\n                    let answer = Answer::of(&outcome, waiting.number, \"\".into(), None);\n                    let mut deliveries = Vec::new();\n                    push_answer(&mut deliveries, waiting.reply, answer);\n                    deliveries\n                });\n                (self.deliver)(acknowledged.flatten().collect());",
+        right: "                refusals(waiting)\n",
+        wrong: "                let acknowledged = waiting.into_iter().map(|waiting| {\n                    let outcome = Outcome::Applied { seq: 0, id: Some(\"a\".into()), version: None };\n                    let answer = Answer::of(&outcome, waiting.number, \"\".into(), None);\n                    let mut deliveries = Vec::new();\n                    push_answer(&mut deliveries, waiting.reply, answer);\n                    deliveries\n                });\n                acknowledged.flatten().collect()\n",
         caught_by: &[Check::Acknowledged, Check::SameAnswer, Check::History, Check::Answered],
     },
     Fault {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::thread::JoinHandle;
 
 use draftwire_protocol::CloseCode;
-use draftwire_store::sqlite::SqliteOptions;
+use draftwire_store::sqlite::{Durability, SqliteOptions};
 use draftwire_store::{SqliteStore, Store, StoreLimits};
 
 use super::{Inner, Realtime, StoreSide, Workers, worker_of};
@@ -52,9 +52,18 @@ impl Builder {
 
     /// The same, with other quotas.
     pub fn sqlite_with(self, folder: impl Into<std::path::PathBuf>, limits: StoreLimits) -> Self {
-        let folder = folder.into();
+        self.sqlite_from(SqliteOptions::new(folder, limits))
+    }
+
+    /// The same, with all there is to choose.
+    pub fn sqlite_from(self, options: SqliteOptions) -> Self {
+        if options.durability == Durability::ProcessCrash {
+            tracing::warn!(
+                "acknowledged commands survive the end of the process, but not every power cut"
+            );
+        }
         self.store(Box::new(move |check| {
-            let options = SqliteOptions { folder: folder.clone(), limits: limits.clone(), check };
+            let options = SqliteOptions { check, ..options.clone() };
             Ok(Arc::new(SqliteStore::open(&options)?) as Arc<dyn Store>)
         }))
     }

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::builder::Parts;
 use super::worker_of;
 use crate::auth::{Gate, Verifier};
-use crate::committer::{Pending, Reply};
+use crate::committer::{Committed, Pending, Reply};
 use crate::recovery::ReadCrowd;
 use crate::session::Hello;
 use crate::settings::Settings;
@@ -25,6 +25,9 @@ use crate::worker::{Job, Newcomer, Socket};
 /// A server whose every step is asked for.
 pub struct Simulation {
     parts: Parts,
+    storage: Arc<Storage>,
+    /// What was committed and not delivered.
+    committed: Option<Committed>,
     /// Runs what is asynchronous; entered whenever a part may start a task.
     runtime: Runtime,
 }
@@ -49,10 +52,11 @@ impl Simulation {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
         let entered = runtime.enter();
-        let storage = Some(Storage::holding(store));
-        let parts = Parts::new(settings, Gate::new(verifier), storage, at_once_max)?;
+        let storage = Storage::holding(store);
+        let held = Some(Arc::clone(&storage));
+        let parts = Parts::new(settings, Gate::new(verifier), held, at_once_max)?;
         drop(entered);
-        Ok(Self { parts, runtime })
+        Ok(Self { parts, storage, committed: None, runtime })
     }
 
     /// A device has passed the handshake.
@@ -94,11 +98,13 @@ impl Simulation {
         answers
     }
 
-    /// The committer's turn: one batch is committed and delivered.
+    /// The committer's turn: one batch is committed, or else the last one is delivered.
     pub fn commit(&mut self) {
         let _entered = self.runtime.enter();
-        if let Some((_, commits)) = &mut self.parts.store {
-            commits.turn(Duration::ZERO);
+        let Some((_, commits)) = &mut self.parts.store else { return };
+        match self.committed.take() {
+            Some(committed) => commits.deliver(committed),
+            None => self.committed = commits.commit_next(Duration::ZERO),
         }
     }
 
@@ -116,16 +122,18 @@ impl Simulation {
     }
 
     /// The reading thread's turn, first half: takes those who join, waits for what they have sent
-    /// before (`wait` is called until it is committed, and has to let the committer have turns),
-    /// and reads. `None` where nobody joins.
-    pub fn read_joining(&mut self, mut wait: impl FnMut(&mut Self)) -> Option<ReadJoining> {
+    /// before (`wait` is called until it is committed, and has to let the committer have turns, or
+    /// say false where that will never be), and reads. `None` where nobody joins.
+    pub fn read_joining(&mut self, mut wait: impl FnMut(&mut Self) -> bool) -> Option<ReadJoining> {
         let crowd = self.parts.recoveries.take_now();
         if crowd.is_empty() {
             return None;
         }
         if let Some(mut fence) = self.parts.recoveries.fence() {
             while fence.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
-                wait(self);
+                if !wait(self) {
+                    return None;
+                }
             }
         }
         let _entered = self.runtime.enter();
@@ -142,6 +150,16 @@ impl Simulation {
     /// Tasks have a turn each.
     pub fn run_tasks(&mut self) {
         self.runtime.block_on(tokio::task::yield_now());
+    }
+
+    /// True where the store has failed and nobody is served.
+    pub fn has_failed(&self) -> bool {
+        self.parts.store.as_ref().is_some_and(|(side, _)| !side.reads.is_ready())
+    }
+
+    /// The store was opened anew after a failure.
+    pub fn reopened(&mut self, store: Arc<dyn Store>) {
+        self.storage.hold(store);
     }
 
     /// A shutdown begins: devices are told, and closed when they have been answered.

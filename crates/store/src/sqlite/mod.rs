@@ -54,12 +54,63 @@ pub struct SqliteOptions {
     pub limits: StoreLimits,
     /// True to read the whole file and check it first: after a failure.
     pub check: bool,
+    /// What an acknowledged command survives.
+    pub durability: Durability,
+    /// Pages of the write-ahead log (4 KiB each) from which on it is moved into the file.
+    pub log_pages: u32,
+    /// The name of another SQLite VFS than the system's, which the process has registered: for
+    /// tests on disks that fail.
+    pub vfs: Option<String>,
+}
+
+impl SqliteOptions {
+    /// The defaults, in that folder.
+    pub fn new(folder: impl Into<PathBuf>, limits: StoreLimits) -> Self {
+        Self {
+            folder: folder.into(),
+            limits,
+            check: false,
+            durability: Durability::default(),
+            log_pages: wal::MOVED_FROM_PAGES,
+            vfs: None,
+        }
+    }
+
+    fn open(&self, path: &Path, flags: OpenFlags) -> error::Result<Connection> {
+        Ok(match &self.vfs {
+            Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs.as_str())?,
+            None => Connection::open_with_flags(path, flags)?,
+        })
+    }
+}
+
+/// What an acknowledged command survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// A power cut, as far as the disk keeps what it has confirmed: every commit waits until it is
+    /// on the disk (`synchronous=FULL`).
+    #[default]
+    PowerCut,
+    /// The end of the process, however it ends. A power cut, or a crash of the system, may take the
+    /// latest acknowledged commands; devices that have seen them get a new epoch. The file stays
+    /// sound (`synchronous=NORMAL`).
+    ProcessCrash,
+}
+
+impl Durability {
+    /// As SQLite names it (<https://sqlite.org/pragma.html#pragma_synchronous>).
+    fn synchronous(self) -> &'static str {
+        match self {
+            Self::PowerCut => "full",
+            Self::ProcessCrash => "normal",
+        }
+    }
 }
 
 /// The embedded store. See the module for what it keeps where.
 pub struct SqliteStore {
     path: PathBuf,
-    limits: StoreLimits,
+    options: SqliteOptions,
     epoch: Arc<str>,
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
@@ -79,15 +130,15 @@ impl SqliteStore {
         })?;
         let lock = lock(folder).map_err(refuse)?;
         let path = folder.join("draftwire.db");
-        let mut writer = open_writer(&path)?;
+        let mut writer = open_writer(options, &path)?;
         let epoch = schema::prepare(&mut writer)?;
         if options.check {
             check(&writer)?;
         }
         Ok(Self {
-            wal: wal::Wal::of(&path),
+            wal: wal::Wal::new(options, &path),
             path,
-            limits: options.limits.clone(),
+            options: options.clone(),
             epoch: epoch.into(),
             writer: Mutex::new(writer),
             readers: Mutex::new(Vec::new()),
@@ -121,7 +172,7 @@ impl SqliteStore {
         self.refuse_if_poisoned()?;
         let mut connection = match relock(&self.readers).pop() {
             Some(connection) => connection,
-            None => open_reader(&self.path).map_err(StoreError::from)?,
+            None => open_reader(&self.options, &self.path).map_err(StoreError::from)?,
         };
         let result = read::Reader::run(&mut connection, &self.epoch, work);
         let result = result.map_err(|failure| self.noted(failure))?;
@@ -144,7 +195,7 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn apply(&self, batch: &[Submission], now: Timestamp) -> Result<Vec<Applied>, StoreError> {
         self.write(|writer| {
-            let applied = batch::apply(writer, &self.limits, &self.epoch, batch, now)?;
+            let applied = batch::apply(writer, &self.options.limits, &self.epoch, batch, now)?;
             if let Err(failure) = self.wal.move_rest(writer) {
                 // What was committed is committed. If the disk is at fault, the next commit says so.
                 tracing::warn!(?failure, "the write-ahead log could not be moved into the file");
@@ -200,12 +251,12 @@ impl Store for SqliteStore {
 
     fn revoke(&self, user: &str, revocation: &Revocation) -> Result<(), StoreError> {
         let full = self.write(|writer| {
-            revoke(writer, user, revocation, self.limits.user_revoked_tokens_max)
+            revoke(writer, user, revocation, self.options.limits.user_revoked_tokens_max)
         })?;
         if full {
             return Err(StoreError::Quota(format!(
                 "{} tokens of this user are revoked one by one already; use issuedBefore",
-                self.limits.user_revoked_tokens_max
+                self.options.limits.user_revoked_tokens_max
             )));
         }
         Ok(())
@@ -221,7 +272,7 @@ impl Store for SqliteStore {
     }
 
     fn maintain(&self, now: Timestamp) -> Result<bool, StoreError> {
-        self.write(|writer| log::maintain(writer, &self.limits, now))
+        self.write(|writer| log::maintain(writer, &self.options.limits, now))
     }
 }
 
@@ -248,13 +299,14 @@ fn lock(folder: &Path) -> Result<File, String> {
     Ok(file)
 }
 
-fn open_writer(path: &Path) -> Result<Connection, Failure> {
-    let connection = Connection::open(path)?;
+fn open_writer(options: &SqliteOptions, path: &Path) -> Result<Connection, Failure> {
+    let connection = options.open(path, OpenFlags::default())?;
     connection.busy_timeout(Duration::from_secs(2))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
-    connection.pragma_update(None, "synchronous", "full")?;
-    connection.pragma_update(None, "wal_autocheckpoint", wal::COMMIT_MOVES_FROM_PAGES)?;
+    connection.pragma_update(None, "synchronous", options.durability.synchronous())?;
+    let moves_from = options.log_pages.saturating_mul(wal::COMMIT_MOVES_AFTER);
+    connection.pragma_update(None, "wal_autocheckpoint", moves_from)?;
     connection.pragma_update(None, "cache_size", -16 * 1024)?;
     // Moves what an earlier process left in the WAL into the file, and syncs both: after a failed
     // sync the pages that the system still holds are thereby written again.
@@ -263,16 +315,16 @@ fn open_writer(path: &Path) -> Result<Connection, Failure> {
 }
 
 /// A further connection to a database that is open.
-fn open_beside(path: &Path) -> Result<Connection, Failure> {
+fn open_beside(options: &SqliteOptions, path: &Path) -> Result<Connection, Failure> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = options.open(path, flags)?;
     connection.busy_timeout(Duration::from_secs(2))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
     Ok(connection)
 }
 
-fn open_reader(path: &Path) -> Result<Connection, Failure> {
-    let connection = open_beside(path)?;
+fn open_reader(options: &SqliteOptions, path: &Path) -> Result<Connection, Failure> {
+    let connection = open_beside(options, path)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
@@ -325,8 +377,7 @@ mod tests {
     #[test]
     fn a_commit_waits_until_the_log_was_synced() {
         let folder = tempfile::tempdir().unwrap();
-        let limits = StoreLimits::default();
-        let options = SqliteOptions { folder: folder.path().to_owned(), limits, check: false };
+        let options = SqliteOptions::new(folder.path(), StoreLimits::default());
         let store = SqliteStore::open(&options).unwrap();
         let asked = store.write(|writer| {
             let mode: String = writer.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;

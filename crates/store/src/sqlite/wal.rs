@@ -13,19 +13,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rusqlite::Connection;
 
 use super::error::Result;
-use super::{open_beside, relock};
+use super::{SqliteOptions, open_beside, relock};
 
 /// Pages of the log (4 KiB each) from which on it is moved: the more, the more often a page has
 /// changed meanwhile and is moved only once.
-const MOVED_FROM_PAGES: u32 = 8_000;
-/// Pages after which a commit moves all of them, if nobody else has.
-pub(super) const COMMIT_MOVES_FROM_PAGES: u32 = 64_000;
+pub(super) const MOVED_FROM_PAGES: u32 = 8_000;
+/// With so many times those pages a commit moves all of them, if nobody else has.
+pub(super) const COMMIT_MOVES_AFTER: u32 = 8;
 /// Where the log's index keeps its number of pages (<https://sqlite.org/walformat.html>, WAL-index
 /// header, `mxFrame`).
 const PAGES_OFFSET: u64 = 16;
 
 /// The log of one database.
 pub(super) struct Wal {
+    options: SqliteOptions,
     database: PathBuf,
     index: PathBuf,
     /// Opened when there is something to move.
@@ -35,10 +36,11 @@ pub(super) struct Wal {
 }
 
 impl Wal {
-    pub(super) fn of(database: &Path) -> Self {
+    pub(super) fn new(options: &SqliteOptions, database: &Path) -> Self {
         let mut index = database.as_os_str().to_owned();
         index.push("-shm");
         Self {
+            options: options.clone(),
             database: database.to_owned(),
             index: index.into(),
             connection: Mutex::new(None),
@@ -48,13 +50,13 @@ impl Wal {
 
     /// Moves what is there, if it is much.
     pub(super) fn move_most(&self) -> Result<()> {
-        if self.rest.load(Ordering::Acquire) || self.pages() < MOVED_FROM_PAGES {
+        if self.rest.load(Ordering::Acquire) || self.pages() < self.options.log_pages {
             return Ok(());
         }
         let mut connection = relock(&self.connection);
         let connection = match &mut *connection {
             Some(connection) => connection,
-            none => none.insert(open_beside(&self.database)?),
+            none => none.insert(open_beside(&self.options, &self.database)?),
         };
         checkpoint(connection)?;
         self.rest.store(true, Ordering::Release);

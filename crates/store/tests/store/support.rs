@@ -22,13 +22,13 @@ pub const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 pub const START_MILLIS: i64 = 1_795_336_200_000;
 
 pub fn open(folder: &Path, limits: &StoreLimits) -> Result<SqliteStore, StoreError> {
-    let options = SqliteOptions { folder: folder.to_owned(), limits: limits.clone(), check: false };
+    let options = SqliteOptions::new(folder, limits.clone());
     SqliteStore::open(&options)
 }
 
 pub fn open_checked(folder: &Path) -> Result<SqliteStore, StoreError> {
     let options =
-        SqliteOptions { folder: folder.to_owned(), limits: StoreLimits::default(), check: true };
+        SqliteOptions { check: true, ..SqliteOptions::new(folder, StoreLimits::default()) };
     SqliteStore::open(&options)
 }
 

@@ -153,7 +153,7 @@ async fn start_with(builder: TestServerBuilder) -> (TestServer, Arc<Fault>, temp
     let kept = Arc::clone(&fault);
     let server = builder.store(move |check| {
         kept.seen.lock().unwrap().1 += usize::from(check);
-        let options = SqliteOptions { folder: path.clone(), limits: StoreLimits::default(), check };
+        let options = SqliteOptions { check, ..SqliteOptions::new(&path, StoreLimits::default()) };
         let sound = SqliteStore::open(&options)?;
         Ok(Arc::new(Faulty { sound, fault: Arc::clone(&kept) }) as Arc<dyn Store>)
     });

@@ -50,7 +50,7 @@ async fn a_store_of_the_applications_own_is_asked_until_it_opens() {
                 return Err(StoreError::Unavailable("not yet".into()));
             }
             let options =
-                SqliteOptions { folder: path.clone(), limits: StoreLimits::default(), check };
+                SqliteOptions { check, ..SqliteOptions::new(&path, StoreLimits::default()) };
             Ok(Arc::new(SqliteStore::open(&options)?) as Arc<dyn Store>)
         })
         .start()

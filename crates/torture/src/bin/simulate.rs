@@ -39,8 +39,9 @@ fn trace(seed: u64) -> ExitCode {
 
 fn until_broken(seeds: u64) -> ExitCode {
     for seed in 0..seeds {
-        if let Some(violation) = run(seed, None).violations.first() {
-            println!("seed {seed}: VIOLATION {violation}");
+        let violations = run(seed, None).violations;
+        if !violations.is_empty() {
+            violations.iter().for_each(|broken| println!("seed {seed}: VIOLATION {broken}"));
             return ExitCode::FAILURE;
         }
     }

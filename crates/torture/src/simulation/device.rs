@@ -55,6 +55,8 @@ pub struct Device {
     issued: u64,
     /// Steps before it connects again.
     pause: u32,
+    /// Turns in which it reads nothing.
+    asleep: u32,
     /// Versions of what it believes to be there.
     known: BTreeMap<Key, u64>,
     /// A snapshot whose last part has not come.
@@ -77,6 +79,7 @@ impl Device {
             unanswered: VecDeque::new(),
             issued: 0,
             pause: 0,
+            asleep: 0,
             known: BTreeMap::new(),
             part: None,
             seen: 0,
@@ -110,6 +113,11 @@ impl Device {
         self.note(Record::Ended);
         self.pause = pause;
         Some(Stray { stream: line.stream, out: line.out })
+    }
+
+    /// It reads nothing for so many turns, and then goes on.
+    pub fn sleep(&mut self, turns: u32) {
+        self.asleep = turns;
     }
 
     /// True where it has a connection that has been greeted.
@@ -214,6 +222,10 @@ impl Device {
     }
 
     fn read(&mut self, rng: &mut Rng) -> bool {
+        if self.asleep > 0 {
+            self.asleep -= 1;
+            return true;
+        }
         let mut buffer = [0; READ_BYTES_MAX];
         let wanted = if rng.bool() { READ_BYTES_MAX } else { rng.usize(1..400) };
         let Some(line) = &mut self.line else { return true };

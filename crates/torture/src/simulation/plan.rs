@@ -23,12 +23,18 @@ pub struct Plan {
     pub at_once_max: usize,
     /// A turn in so many steps loses a connection; 0 for never.
     pub cut_every: u32,
+    /// … lets a device stop reading for a while.
+    pub sleep_every: u32,
     /// … ends the process.
     pub crash_every: u32,
     /// … cuts the power.
     pub power_every: u32,
+    /// … plans trouble with the disk: power that ends in the middle of a write, errors, no room.
+    pub trouble_every: u32,
     /// … shuts the server down gracefully.
     pub drain_every: u32,
+    /// Pages of the write-ahead log from which on it is moved into the file.
+    pub log_pages: u32,
     /// The server.
     pub settings: Settings,
     /// Its store.
@@ -66,8 +72,11 @@ impl Plan {
             steps: rng.usize(60..400),
             at_once_max: pick(rng, &[0, 1, 32]),
             cut_every: chance(rng, &[0, 15, 40, 120]),
+            sleep_every: chance(rng, &[0, 10, 40]),
             crash_every: chance(rng, &[0, 0, 60, 200]),
             power_every: chance(rng, &[0, 0, 60, 200]),
+            trouble_every: chance(rng, &[0, 0, 30, 100]),
+            log_pages: chance(rng, &[3, 20, 8_000]),
             drain_every: chance(rng, &[0, 0, 0, 150]),
             settings,
             limits,

@@ -10,6 +10,7 @@ use draftwire_server::clock::{Now, Tick, simulated};
 use draftwire_server::realtime::simulation::{ReadJoining, Simulation};
 use draftwire_server::session::{Endpoint, Hello};
 use draftwire_store::{SqliteStore, Store, StoreError};
+use draftwire_vfs::power_loss::{End, Trouble};
 use fastrand::Rng;
 
 use super::device::{Device, Stray};
@@ -38,7 +39,8 @@ impl Verifier for NoTokens {
 /// A server that runs, with what it was opened on.
 struct Running {
     server: Simulation,
-    store: Arc<SqliteStore>,
+    /// `None` while it has failed and was not opened anew.
+    store: Option<Arc<SqliteStore>>,
     /// What the reading thread has read and not handed over.
     read: Option<ReadJoining>,
     draining: bool,
@@ -55,6 +57,8 @@ pub struct World<'t> {
     devices: Vec<Device>,
     strays: Vec<Stray>,
     millis: u64,
+    /// The disk may fail.
+    has_trouble: bool,
     outcome: Outcome,
     hasher: DefaultHasher,
     trace: Option<&'t mut dyn FnMut(&str)>,
@@ -72,10 +76,11 @@ impl<'t> World<'t> {
             devices: devices.collect(),
             ledgers: users.iter().map(|_| Ledger::default()).collect(),
             users,
-            disk: Disk::new(plan.limits.clone()),
+            disk: Disk::new(plan.limits.clone(), plan.log_pages),
             running: None,
             strays: Vec::new(),
             millis: 0,
+            has_trouble: false,
             outcome: Outcome::default(),
             hasher: DefaultHasher::new(),
             trace,
@@ -107,10 +112,13 @@ impl<'t> World<'t> {
         }
         if self.outcome.violations.is_empty() {
             self.settle();
-        }
-        if self.outcome.violations.is_empty() {
+            if self.outcome.violations.is_empty() {
+                self.add_fresh_devices();
+                self.settle();
+            }
             self.judge();
         }
+        self.disk.stop();
         self.running = None;
         simulated::set(None);
         self.outcome.trace = self.hasher.finish();
@@ -136,26 +144,59 @@ impl<'t> World<'t> {
     }
 
     fn start(&mut self) {
-        let store = match self.disk.open() {
-            Ok(store) => store,
-            Err(error) => {
-                return self.violation(Check::History, format!("the store does not open: {error}"));
-            }
-        };
+        let Some(store) = self.open(false) else { return };
         let (settings, at_once_max) = (self.plan.settings.clone(), self.plan.at_once_max);
         let shared: Arc<dyn Store> = Arc::clone(&store) as _;
         let server = Simulation::start(settings, Arc::new(NoTokens), shared, at_once_max);
         let server = server.expect("settings that fit, and descriptors");
+        let store = Some(store);
         self.running = Some(Running { server, store, read: None, draining: false });
         self.gather(true);
     }
 
+    /// Opens the store; with trouble on the disk that may have to be tried again.
+    fn open(&mut self, check: bool) -> Option<Arc<SqliteStore>> {
+        match self.disk.open(check) {
+            // Opened or not, it is worth nothing.
+            _ if self.disk.has_stopped() => self.end_in_the_middle(),
+            Ok(store) => return Some(store),
+            Err(error) if self.has_trouble => self.note(&format!("not open: {error}")),
+            Err(error) => {
+                self.violation(Check::History, format!("the store does not open: {error}"));
+            }
+        }
+        None
+    }
+
+    /// The server lets a failed store go, and opens it anew.
+    fn reopen(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        running.store = None;
+        self.note("reopen");
+        let Some(store) = self.open(true) else { return };
+        let Some(running) = &mut self.running else { return };
+        running.store = Some(Arc::clone(&store));
+        running.server.reopened(store);
+        self.gather(true);
+    }
+
+    /// The power has ended while something was written.
+    fn end_in_the_middle(&mut self) {
+        self.note("the power ends in the middle");
+        self.outcome.counts.cuts += 1;
+        let seed = self.rng.u64(..);
+        self.end(End::PowerCut(seed));
+    }
+
     /// Writes down what was committed.
     fn gather(&mut self, again: bool) {
-        let Some(running) = &self.running else { return };
+        let Some(Running { store: Some(store), server, .. }) = &self.running else { return };
+        if self.disk.has_stopped() || server.has_failed() {
+            return;
+        }
         let mut found: Result<Vec<Violation>, StoreError> = Ok(Vec::new());
         for (user, ledger) in self.users.iter().zip(&mut self.ledgers) {
-            match (ledger.gather(&*running.store, user, again), &mut found) {
+            match (ledger.gather(&**store, user, again), &mut found) {
                 (Ok(broken), Ok(list)) => list.extend(broken),
                 (Err(error), _) => found = Err(error),
                 (Ok(_), Err(_)) => {}
@@ -176,10 +217,14 @@ impl<'t> World<'t> {
         self.end_drained();
         let plan = (self.plan.power_every, self.plan.crash_every, self.plan.drain_every);
         if self.happens(plan.0) {
-            return self.cut_power();
+            let seed = self.rng.u64(..);
+            return self.fall("power cut", End::PowerCut(seed));
         }
         if self.happens(plan.1) {
-            return self.crash();
+            return self.fall("crash", End::Crash);
+        }
+        if self.happens(self.plan.trouble_every) {
+            return self.plan_trouble();
         }
         if self.happens(plan.2) && self.running.as_ref().is_some_and(|r| !r.draining) {
             return self.drain();
@@ -190,6 +235,18 @@ impl<'t> World<'t> {
                 self.start();
             }
             return self.step_device();
+        }
+        self.step_server();
+        if self.disk.has_stopped() {
+            self.end_in_the_middle();
+        }
+    }
+
+    fn step_server(&mut self) {
+        if self.running.as_ref().is_some_and(|running| running.server.has_failed())
+            && self.rng.u8(..8) == 0
+        {
+            return self.reopen();
         }
         match self.rng.u8(..100) {
             0..44 => self.step_device(),
@@ -215,12 +272,17 @@ impl<'t> World<'t> {
         if self.happens(self.plan.cut_every) {
             return self.lose(index);
         }
+        if self.happens(self.plan.sleep_every) {
+            let turns = self.rng.u32(1..80);
+            self.note(&format!("device {index} sleeps for {turns} turns"));
+            self.devices[index].sleep(turns);
+        }
         self.exchange(index);
     }
 
     /// A device loses its connection; the server may learn of it now, later, or never.
     fn lose(&mut self, index: usize) {
-        let pause = self.rng.u32(1..20);
+        let pause = if self.rng.u8(..4) == 0 { self.rng.u32(20..150) } else { self.rng.u32(1..20) };
         let Some(stray) = self.devices[index].lose(pause) else { return };
         self.note(&format!("device {index} loses its connection"));
         if self.rng.bool() {
@@ -299,7 +361,11 @@ impl<'t> World<'t> {
         match running.read.take() {
             Some(read) => running.server.hand_over(read),
             None => {
-                running.read = running.server.read_joining(Simulation::commit);
+                let disk = &self.disk;
+                running.read = running.server.read_joining(|server| {
+                    server.commit();
+                    !disk.has_stopped()
+                });
             }
         }
         self.running = Some(running);
@@ -314,11 +380,21 @@ impl<'t> World<'t> {
     }
 
     fn tidy(&mut self) {
-        let Some(running) = &mut self.running else { return };
-        if let Err(error) = running.store.checkpoint() {
+        let Some(Running { store: Some(store), .. }) = &self.running else { return };
+        if let Err(error) = store.checkpoint()
+            && !self.has_trouble
+        {
             self.violation(Check::History, format!("can't tidy up: {error}"));
         }
         self.note("tidy");
+    }
+
+    fn plan_trouble(&mut self) {
+        let trouble = [Trouble::Stop, Trouble::Error, Trouble::Full][self.rng.usize(..3)];
+        let after = self.rng.u64(..25);
+        self.note(&format!("{trouble:?} after {after}"));
+        self.disk.plan_trouble(after, trouble);
+        self.has_trouble = true;
     }
 
     fn flow_stray(&mut self) {
@@ -331,28 +407,25 @@ impl<'t> World<'t> {
         }
     }
 
-    fn crash(&mut self) {
-        if self.running.is_some() {
-            self.note("crash");
-            self.outcome.counts.crashes += 1;
-            self.disk.crash();
-            self.end();
+    /// The process or the power ends.
+    fn fall(&mut self, what: &str, end: End) {
+        if self.running.is_none() {
+            return;
         }
+        self.note(what);
+        match end {
+            End::Crash => self.outcome.counts.crashes += 1,
+            End::PowerCut(_) => self.outcome.counts.cuts += 1,
+        }
+        self.end(end);
     }
 
-    fn cut_power(&mut self) {
-        if self.running.is_some() {
-            self.note("power cut");
-            self.outcome.counts.cuts += 1;
-            let seed = self.rng.u64(..);
-            self.disk.cut(seed);
-            self.end();
-        }
-    }
-
-    fn end(&mut self) {
+    fn end(&mut self, end: End) {
+        self.disk.stop();
         self.running = None;
         self.strays.clear();
+        self.disk.start(end);
+        self.has_trouble = false;
     }
 
     fn drain(&mut self) {
@@ -367,19 +440,26 @@ impl<'t> World<'t> {
     fn end_drained(&mut self) {
         if self.running.as_ref().is_some_and(|running| running.draining) && self.rng.u8(..30) == 0 {
             self.note("stop");
-            self.end();
+            self.running = None;
+            self.strays.clear();
         }
     }
 
     /// Nothing goes wrong any more: everybody has turns until everything is quiet.
     fn settle(&mut self) {
+        self.devices.iter_mut().for_each(|device| device.sleep(0));
         self.note("settle");
         self.strays.clear();
+        self.disk.make_room();
+        self.has_trouble = false;
         if self.running.as_ref().is_some_and(|running| running.draining) {
-            self.end();
+            self.end(End::Crash);
         }
         if self.running.is_none() {
             self.start();
+        }
+        if self.running.as_ref().is_some_and(|running| running.server.has_failed()) {
+            self.reopen();
         }
         for _ in 0..SETTLING_ROUNDS_MAX {
             self.outcome.counts.steps += 1;
@@ -412,18 +492,20 @@ impl<'t> World<'t> {
         })
     }
 
-    /// A fresh device of each user says what it is told; then everything is judged.
-    fn judge(&mut self) {
-        let old = self.devices.len();
+    /// A fresh device of each user will say what it is told.
+    fn add_fresh_devices(&mut self) {
         for index in 0..self.users.len() {
             self.devices.push(Device::new(&self.users[index], format!("fresh-{index}")));
         }
-        self.settle();
+    }
+
+    /// What everybody saw is judged.
+    fn judge(&mut self) {
         let devices = std::mem::take(&mut self.devices);
-        let Some(running) = &self.running else { return };
+        let Some(Running { store: Some(store), .. }) = &self.running else { return };
         let mut violations = Vec::new();
         for (user, ledger) in self.users.iter().zip(&mut self.ledgers) {
-            let told = final_of(&*running.store, user);
+            let told = final_of(&**store, user);
             let history = UserHistory {
                 user: user.to_string(),
                 devices: devices
@@ -437,7 +519,6 @@ impl<'t> World<'t> {
             violations.extend(check(&history));
         }
         self.devices = devices;
-        debug_assert!(self.devices.len() > old, "fresh devices were there");
         self.outcome.violations.extend(violations);
     }
 }
