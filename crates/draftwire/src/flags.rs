@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use draftwire_protocol::Limits;
 use draftwire_protocol::limits::{DOCUMENT_BYTES_DEFAULT, FRAME_BYTES_DEFAULT, IN_FLIGHT_DEFAULT};
 use draftwire_server::Settings;
 use draftwire_server::auth::{ClaimRules, OriginPolicy};
 use draftwire_store::StoreLimits;
+use draftwire_store::sqlite::{Durability, SqliteOptions};
 
 use crate::logging::LogFormat;
 
@@ -34,6 +35,12 @@ pub(crate) enum Command {
     Watch(WatchFlags),
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DurabilityFlag {
+    PowerCut,
+    ProcessCrash,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ServeFlags {
     /// Address to listen on.
@@ -42,6 +49,10 @@ pub(crate) struct ServeFlags {
     /// Folder of the embedded store.
     #[arg(long, env = "DRAFTWIRE_DATA", value_name = "DIR", default_value = "draftwire-data")]
     pub(crate) data: PathBuf,
+    /// What an acknowledged command survives: `power-cut` (each commit waits for the disk) or
+    /// `process-crash` (faster; a power cut may take the latest).
+    #[arg(long, env = "DRAFTWIRE_DURABILITY", value_enum, default_value = "power-cut")]
+    durability: DurabilityFlag,
     /// File with the secret (HS256) that signs the tokens; at least 32 bytes.
     #[arg(long, env = "DRAFTWIRE_JWT_SECRET_FILE", value_name = "FILE")]
     pub(crate) jwt_secret_file: Option<PathBuf>,
@@ -269,8 +280,17 @@ impl ServeFlags {
         })
     }
 
+    /// How the embedded store is opened.
+    pub(crate) fn store(&self) -> SqliteOptions {
+        let durability = match self.durability {
+            DurabilityFlag::PowerCut => Durability::PowerCut,
+            DurabilityFlag::ProcessCrash => Durability::ProcessCrash,
+        };
+        SqliteOptions { durability, ..SqliteOptions::new(&self.data, self.store_limits()) }
+    }
+
     /// The store's quotas.
-    pub(crate) fn store_limits(&self) -> StoreLimits {
+    fn store_limits(&self) -> StoreLimits {
         let limits = &self.limits;
         StoreLimits {
             document_bytes_max: limits.document_bytes,

@@ -33,7 +33,7 @@ pub(crate) async fn run(flags: ServeFlags) -> Result<ExitCode, String> {
     let realtime = if flags.relay {
         builder.start()?
     } else {
-        builder.sqlite_with(flags.data.clone(), flags.store_limits()).start()?
+        builder.sqlite_from(flags.store()).start()?
     };
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "listening on http://{address}");

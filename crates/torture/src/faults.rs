@@ -24,6 +24,7 @@ pub struct Fault {
 }
 
 const BATCH: &str = "crates/store/src/sqlite/batch.rs";
+const SQLITE: &str = "crates/store/src/sqlite/mod.rs";
 const ANSWERS: &str = "crates/store/src/sqlite/answers.rs";
 const READ: &str = "crates/store/src/sqlite/read.rs";
 const DOCUMENTS: &str = "crates/store/src/sqlite/documents.rs";
@@ -48,6 +49,30 @@ pub const FAULTS: &[Fault] = &[
         right: "        batch.save()?;\n        transaction.commit()?;\n        Ok(applied)\n    }\n\n    /// Each command",
         wrong: "        batch.save()?;\n        static N: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);\n        if N.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 7 != 6 {\n            transaction.commit()?;\n        }\n        Ok(applied)\n    }\n\n    /// Each command",
         caught_by: &[Check::History, Check::SameEvents, Check::Order],
+    },
+    Fault {
+        name: "synced-too-late",
+        what: "a commit returns before it is synced (`synchronous=NORMAL`)",
+        file: SQLITE,
+        right: "            Self::PowerCut => \"full\",",
+        wrong: "            Self::PowerCut => \"normal\",",
+        caught_by: &[Check::History],
+    },
+    Fault {
+        name: "never-synced",
+        what: "nothing is synced (`synchronous=OFF`)",
+        file: SQLITE,
+        right: "            Self::PowerCut => \"full\",",
+        wrong: "            Self::PowerCut => \"off\",",
+        caught_by: &[Check::History],
+    },
+    Fault {
+        name: "log-not-moved-at-opening",
+        what: "what a killed process has written and not synced is shown before it is synced",
+        file: SQLITE,
+        right: "    connection.query_row(\"PRAGMA wal_checkpoint(TRUNCATE)\", [], |_| Ok(()))?;\n",
+        wrong: "",
+        caught_by: &[Check::History, Check::SameEvents],
     },
     Fault {
         name: "head-not-saved",

@@ -8,6 +8,7 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | [`client`] | one device's side of the protocol, for every wire |
 //! | [`faults`] | faults to plant, and who catches them |
 //! | [`history`] | what was seen: records of devices, the log, final states; their text form |
 //! | [`model`] | what documents are after a series of events, and what a command should have done |
@@ -15,6 +16,7 @@
 //! | [`simulation`] | the whole server in one thread, its steps chosen by a seed |
 
 pub mod check;
+pub mod client;
 pub mod faults;
 pub mod history;
 pub mod model;

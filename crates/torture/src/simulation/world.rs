@@ -129,10 +129,10 @@ impl<'t> World<'t> {
     fn count(&mut self) {
         let counts = &mut self.outcome.counts;
         for device in &self.devices {
-            counts.commands += device.issued();
-            counts.frames += device.seen;
-            counts.deltas += device.recoveries.0;
-            counts.snapshots += device.recoveries.1;
+            counts.commands += device.client.issued();
+            counts.frames += device.client.seen;
+            counts.deltas += device.client.recoveries.0;
+            counts.snapshots += device.client.recoveries.1;
         }
         counts.events = self.ledgers.iter().map(|ledger| ledger.log.len() as u64).sum();
     }
@@ -266,8 +266,8 @@ impl<'t> World<'t> {
 
     fn step_device(&mut self) {
         let index = self.rng.usize(..self.devices.len());
-        if self.devices[index].issued() < self.plan.commands && self.rng.u8(..3) == 0 {
-            self.devices[index].issue(&mut self.rng);
+        if self.devices[index].client.issued() < self.plan.commands && self.rng.u8(..3) == 0 {
+            self.devices[index].client.issue(&mut self.rng);
         }
         if self.happens(self.plan.cut_every) {
             return self.lose(index);
@@ -295,7 +295,7 @@ impl<'t> World<'t> {
             self.connect(index);
         }
         let device = &mut self.devices[index];
-        let seen = device.history.records.len();
+        let seen = device.client.history.records.len();
         device.exchange(&mut self.rng);
         self.trace_device(index, seen);
     }
@@ -304,9 +304,9 @@ impl<'t> World<'t> {
     /// they stand there by their place only.
     fn trace_device(&mut self, index: usize, from: usize) {
         let device = &self.devices[index];
-        let epoch = device.position.as_ref().map(|position| position.epoch.to_string());
+        let epoch = device.client.position.as_ref().map(|position| position.epoch.to_string());
         let mut lines = Vec::new();
-        for record in &device.history.records[from..] {
+        for record in &device.client.history.records[from..] {
             let line = match record {
                 Record::Sent(text) => format!("device {index} sends {text}"),
                 Record::Received(text) => format!("device {index} gets {text}"),
@@ -478,7 +478,7 @@ impl<'t> World<'t> {
             }
         }
         let stuck: Vec<_> =
-            self.devices.iter().filter(|d| !d.is_settled()).map(|d| &d.name).collect();
+            self.devices.iter().filter(|d| !d.is_settled()).map(|d| &d.client.name).collect();
         let detail = format!("nothing settles: {stuck:?} have unanswered commands or lag behind");
         self.violation(Check::Answered, detail);
     }
@@ -487,7 +487,7 @@ impl<'t> World<'t> {
         self.devices.iter().all(|device| {
             let user = self.users.iter().position(|user| *user == device.user);
             let head = user.map_or(0, |index| self.ledgers[index].log.len() as u64);
-            let at = device.position.as_ref().map(|position| position.seq);
+            let at = device.client.position.as_ref().map(|position| position.seq);
             device.is_welcome() && device.is_settled() && at == Some(head)
         })
     }
@@ -511,7 +511,7 @@ impl<'t> World<'t> {
                 devices: devices
                     .iter()
                     .filter(|d| d.user == *user)
-                    .map(|d| d.history.clone())
+                    .map(|d| d.client.history.clone())
                     .collect(),
                 log: ledger.log.clone(),
                 finals: told.into_iter().collect(),
@@ -535,9 +535,9 @@ fn hello(device: &Device, connection: &str) -> Hello {
         endpoint: Endpoint::Realtime,
         identity: Some(identity),
         connection_id: connection.into(),
-        client_id: Arc::clone(&device.name),
+        client_id: Arc::clone(&device.client.name),
         named: true,
-        position: device.position.clone(),
+        position: device.client.position.clone(),
         live: false,
     }
 }
