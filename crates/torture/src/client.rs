@@ -26,6 +26,8 @@ pub struct Client {
     welcomed: Option<usize>,
     /// Unanswered commands that were sent on this connection.
     sent: usize,
+    ids: usize,
+    too_large: usize,
     /// Commands that are not answered, in order.
     unanswered: VecDeque<(u64, String)>,
     issued: u64,
@@ -40,14 +42,17 @@ pub struct Client {
 }
 
 impl Client {
-    /// One that has never connected.
-    pub fn new(name: String) -> Self {
+    /// One that has never connected, and works on so many ids. A document of `too_large` bytes is
+    /// more than the server takes.
+    pub fn new(name: String, ids: usize, too_large: usize) -> Self {
         Self {
             history: DeviceHistory::new(name.clone()),
             name: name.into(),
             position: None,
             welcomed: None,
             sent: 0,
+            ids,
+            too_large,
             unanswered: VecDeque::new(),
             issued: 0,
             known: BTreeMap::new(),
@@ -111,18 +116,21 @@ impl Client {
 
     fn command(&self, rng: &mut Rng) -> String {
         let number = self.issued;
-        let id = ["a", "b", "c"][rng.usize(..3)];
-        let field = ["x", "y", "z"][rng.usize(..3)];
+        let choice = rng.u8(..100);
         let kind = if rng.u8(..4) == 0 { "PENDING" } else { "DRAFT" };
-        let key = (collection(&format!("{kind}_")), id.to_owned());
-        let condition = match self.known.get(&key) {
+        let collection = collection(&format!("{kind}_"));
+        // Mostly what makes sense: a new id for a new document, a known one for a change.
+        let id = self.id(rng, collection, choice < 30);
+        let field = ["x", "y", "z"][rng.usize(..3)];
+        let condition = match self.known.get(&(collection, id.clone())) {
             Some(version) if rng.u8(..4) == 0 => format!(r#","ifVersion":{version}"#),
             _ => String::new(),
         };
         // Now and then a large one, so that recoveries, pages and outboxes reach their bounds.
-        let filler = if rng.u8(..8) == 0 { "#".repeat(rng.usize(..700)) } else { String::new() };
+        let filler =
+            if rng.u8(..8) == 0 { "#".repeat(rng.usize(..self.filler())) } else { String::new() };
         let data = format!(r#"{{"{field}":{number},"by":"{}{filler}"}}"#, self.name);
-        let (kind, payload) = match rng.u8(..100) {
+        let (kind, payload) = match choice {
             0..30 => (format!("{kind}_CREATE"), format!(r#"{{"id":"{id}","data":{data}}}"#)),
             30..58 => {
                 let patch = match rng.u8(..3) {
@@ -139,19 +147,38 @@ impl Client {
             }
             66..78 => (format!("{kind}_DELETE"), format!(r#"{{"id":"{id}"{condition}}}"#)),
             78..94 => {
-                let pending = ["a", "b", "c", "d", "e"][rng.usize(..5)];
+                let (id, pending) = (self.id(rng, "drafts", false), self.id(rng, "pending", true));
                 let payload = format!(r#"{{"id":"{id}","pendingId":"{pending}"}}"#);
                 ("DRAFT_CONVERT".to_owned(), payload)
             }
             94..97 => ("SKIP".to_owned(), "{}".to_owned()),
             97..99 => (format!("{kind}_UPDATE"), r#"{"id":"not an id","patch":{}}"#.to_owned()),
             _ => {
-                let data = "#".repeat(1_100);
+                let data = "#".repeat(self.too_large);
                 let payload = format!(r#"{{"id":"{id}","data":{{"too":"{data}"}}}}"#);
                 (format!("{kind}_CREATE"), payload)
             }
         };
         format!(r#"{{"type":"{kind}","payload":{payload},"mutationId":{number}}}"#)
+    }
+
+    /// Bytes that make a document large, and not too large.
+    fn filler(&self) -> usize {
+        (self.too_large / 2).min(8 * 1024)
+    }
+
+    /// An id for a new document, or one that is believed to be there; now and then just any.
+    fn id(&self, rng: &mut Rng, collection: &'static str, new: bool) -> String {
+        let any = format!("{}", rng.usize(..self.ids));
+        let fits: Vec<String> = (0..self.ids)
+            .map(|id| id.to_string())
+            .filter(|id| self.known.contains_key(&(collection, id.clone())) != new)
+            .collect();
+        if fits.is_empty() || rng.u8(..4) == 0 {
+            any
+        } else {
+            fits[rng.usize(..fits.len())].clone()
+        }
     }
 
     /// A frame has arrived. False where the client has to connect anew.

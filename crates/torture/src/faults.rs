@@ -174,8 +174,8 @@ pub const FAULTS: &[Fault] = &[
         name: "trimmed-too-far",
         what: "trimming takes an event more than it says",
         file: LOG,
-        right: "    let seq = user.floor + 1;\n    let row",
-        wrong: "    let seq = user.floor + 2;\n    let row",
+        right: "    user.floor = seq;\n",
+        wrong: "    connection.execute(\n        \"DELETE FROM events WHERE user = ? AND seq = ?\",\n        params![user.id, seq + 1],\n    )?;\n    user.floor = seq;\n",
         caught_by: &[Check::Order, Check::Answered],
     },
     Fault {

@@ -13,6 +13,7 @@
 //! | [`history`] | what was seen: records of devices, the log, final states; their text form |
 //! | [`model`] | what documents are after a series of events, and what a command should have done |
 //! | [`check`] | the promises, each a named check |
+//! | [`rig`] | real processes and sockets, and what goes wrong between them |
 //! | [`simulation`] | the whole server in one thread, its steps chosen by a seed |
 
 pub mod check;
@@ -20,6 +21,7 @@ pub mod client;
 pub mod faults;
 pub mod history;
 pub mod model;
+pub mod rig;
 pub mod simulation;
 
 pub use check::{Check, Violation, check};

@@ -48,7 +48,13 @@ pub struct Device {
 impl Device {
     /// A device that has never connected.
     pub fn new(user: &Arc<str>, name: String) -> Self {
-        Self { user: Arc::clone(user), client: Client::new(name), line: None, pause: 0, asleep: 0 }
+        Self {
+            user: Arc::clone(user),
+            client: Client::new(name, 4, 1_100),
+            line: None,
+            pause: 0,
+            asleep: 0,
+        }
     }
 
     /// True where it should open a connection now.

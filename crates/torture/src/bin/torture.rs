@@ -1,0 +1,112 @@
+//! `torture`: runs nemeses against the real binary and says which promises were kept.
+//!
+//! Owns arguments and the table; what is done stands in the library.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use draftwire_torture::rig::nemesis::ALL;
+use draftwire_torture::rig::run::TABLE_HEAD;
+use draftwire_torture::rig::{Nemesis, Settings, run};
+
+const USAGE: &str = "usage: torture [--server FILE] [--folder DIR] [--users N] [--devices N] \
+                     [--seconds N] [--seed N] [NEMESIS …]\n  without a NEMESIS: all of them";
+
+/// Of a broken run, that many violations tell the story.
+const VIOLATIONS_SHOWN: usize = 5;
+
+struct Arguments {
+    settings: Settings,
+    nemeses: Vec<Nemesis>,
+}
+
+fn main() -> ExitCode {
+    let arguments = match parse(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(why) => {
+            let names: Vec<_> = ALL.iter().map(|(name, _)| *name).collect();
+            eprintln!("torture: {why}\n{USAGE}\n  there are: {}", names.join(", "));
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(torture(arguments)),
+        Err(error) => {
+            eprintln!("torture: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
+    let folder = std::env::temp_dir().join(format!("draftwire-torture-{}", std::process::id()));
+    let mut settings = Settings {
+        binary: "target/release/draftwire".into(),
+        folder,
+        users: 4,
+        devices: 3,
+        span: Duration::from_secs(8),
+        seed: 1,
+    };
+    let mut nemeses = Vec::new();
+    while let Some(argument) = given.next() {
+        if !argument.starts_with("--") {
+            nemeses.push(Nemesis::named(&argument).ok_or(format!("no nemesis '{argument}'"))?);
+            continue;
+        }
+        let value = given.next().ok_or(format!("{argument} needs a value"))?;
+        let number =
+            || value.parse::<u64>().map_err(|_| format!("{argument}: '{value}' is no number"));
+        match &*argument {
+            "--server" => settings.binary = PathBuf::from(&value),
+            "--folder" => settings.folder = PathBuf::from(&value),
+            "--users" => settings.users = number()? as usize,
+            "--devices" => settings.devices = number()? as usize,
+            "--seconds" => settings.span = Duration::from_secs(number()?),
+            "--seed" => settings.seed = number()?,
+            _ => return Err(format!("no flag '{argument}'")),
+        }
+    }
+    if !settings.binary.is_file() {
+        return Err(format!("there is no program {}", settings.binary.display()));
+    }
+    if nemeses.is_empty() {
+        nemeses = ALL.iter().map(|(_, nemesis)| *nemesis).collect();
+    }
+    Ok(Arguments { settings, nemeses })
+}
+
+async fn torture(arguments: Arguments) -> ExitCode {
+    println!("{TABLE_HEAD}");
+    let mut failed = false;
+    for nemesis in arguments.nemeses {
+        match run(&arguments.settings, nemesis).await {
+            Ok(report) => {
+                println!("{report}");
+                let shown = report.violations.iter().take(VIOLATIONS_SHOWN);
+                shown.for_each(|broken| eprintln!("BROKEN {broken}"));
+                // A run in which nothing was written keeps every promise too.
+                let idle = report.skipped.is_none()
+                    && (report.events < 100 || report.rejected > report.commands * 2 / 3);
+                if idle {
+                    eprintln!("{}: hardly anything was written: {report}", report.nemesis);
+                }
+                failed |= idle || !report.violations.is_empty();
+                if !failed {
+                    drop(std::fs::remove_dir_all(&arguments.settings.folder));
+                }
+            }
+            Err(why) => {
+                eprintln!("torture: {}: {why}", nemesis.name());
+                failed = true;
+            }
+        }
+        if failed {
+            eprintln!("journals and log are in {}", arguments.settings.folder.display());
+            break;
+        }
+    }
+    ExitCode::from(u8::from(failed))
+}

@@ -1,0 +1,25 @@
+//! The torture rig: real processes, real sockets, and what goes wrong between them.
+//!
+//! Users × devices work against the real binary, through a proxy of the rig's own; each device
+//! writes a journal, flushed before a send and on each answer. A nemesis does its worst meanwhile.
+//! Then everything may settle, everybody says what is there, the log is read from the server's
+//! file, and the checker judges all of it.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `server` | the process: starting, signals, its memory |
+//! | `proxy` | the network between, which can be cut, slowed and sliced |
+//! | `device` | a client on a real socket, with its journal |
+//! | `nemesis` | what goes wrong |
+//! | `run` | one run from beginning to verdict |
+//! | `power` | power cuts on the real store, thousands of them |
+//! | `soak` | hours of churn, and one stopped reader among a thousand |
+
+pub mod device;
+pub mod nemesis;
+pub mod proxy;
+pub mod run;
+pub mod server;
+
+pub use nemesis::Nemesis;
+pub use run::{Report, Settings, run};
