@@ -240,10 +240,14 @@ impl Victim<'_> {
         self.kills += 1;
         let (data, away) = (self.server.data(), self.server.data().with_extension("away"));
         // Not even for root can a folder be made where a file lies.
-        fs::rename(&data, &away).and_then(|()| fs::write(&data, "in the way")).map_err(text)?;
+        fs::rename(&data, &away)
+            .and_then(|()| fs::write(&data, "in the way"))
+            .map_err(|error| error.to_string())?;
         self.server.start()?;
         self.pause(200..600).await;
-        fs::remove_file(&data).and_then(|()| fs::rename(&away, &data)).map_err(text)
+        fs::remove_file(&data)
+            .and_then(|()| fs::rename(&away, &data))
+            .map_err(|error| error.to_string())
     }
 
     async fn take_descriptors(&mut self) {
@@ -265,14 +269,10 @@ impl Victim<'_> {
             return Err("libfaketime is not installed (apt-get install faketime)".into());
         };
         let offset = ["+1d", "-1d", "+0"][self.rng.usize(..3)];
-        fs::write(clock, format!("{offset}\n")).map_err(text)?;
+        fs::write(clock, format!("{offset}\n")).map_err(|error| error.to_string())?;
         self.pause(400..1_200).await;
-        fs::write(clock, "+0\n").map_err(text)?;
+        fs::write(clock, "+0\n").map_err(|error| error.to_string())?;
         self.pause(100..400).await;
         Ok(())
     }
-}
-
-fn text(error: std::io::Error) -> String {
-    error.to_string()
 }

@@ -3,6 +3,7 @@
 //! It knows nothing of what it carries.
 
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -91,7 +92,9 @@ async fn carry(
     mut resets: watch::Receiver<u64>,
 ) {
     resets.mark_unchanged();
-    let Ok(server) = TcpStream::connect(server).await else { return reset(device) };
+    let Ok(server) = TcpStream::connect(server).await else { return reset(&device) };
+    // They outlive the halves, so that these can be told how to end.
+    let (Ok(near), Ok(far)) = (copy_of(&device), copy_of(&server)) else { return };
     // Small frames do not wait for more of them.
     let _ = (device.set_nodelay(true), server.set_nodelay(true));
     let (from_device, to_device) = device.into_split();
@@ -101,22 +104,28 @@ async fn carry(
     let both = async { tokio::join!(up, down) };
     tokio::select! {
         _ = both => {}
-        // Dropping the halves with unread bytes resets both sides.
-        _ = resets.changed() => {}
+        _ = resets.changed() => {
+            reset(&near);
+            reset(&far);
+        }
     }
 }
 
-fn reset(stream: TcpStream) {
-    // Without lingering the end is a reset.
-    let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+fn copy_of(stream: &TcpStream) -> std::io::Result<OwnedFd> {
+    stream.as_fd().try_clone_to_owned()
+}
+
+/// Without lingering the end is a reset.
+fn reset(socket: &impl AsFd) {
+    // It may have ended already.
+    let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
 }
 
 impl Line {
     /// Carries one direction, until either side ends.
     async fn flow(self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, deaf: Weather) {
         let mut buffer = vec![0; 16 * 1024];
-        loop {
-            let Ok(count) = from.read(&mut buffer).await else { break };
+        while let Ok(count) = from.read(&mut buffer).await {
             if count == 0 || self.pass(&buffer[..count], &mut to, deaf).await.is_err() {
                 break;
             }
