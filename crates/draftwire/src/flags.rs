@@ -10,8 +10,10 @@ use draftwire_protocol::Limits;
 use draftwire_protocol::limits::{DOCUMENT_BYTES_DEFAULT, FRAME_BYTES_DEFAULT, IN_FLIGHT_DEFAULT};
 use draftwire_server::Settings;
 use draftwire_server::auth::{ClaimRules, OriginPolicy};
+use draftwire_server::rate::Rate;
 use draftwire_store::StoreLimits;
 use draftwire_store::sqlite::{Durability, SqliteOptions};
+use ipnet::IpNet;
 
 use crate::logging::LogFormat;
 
@@ -80,6 +82,10 @@ pub(crate) struct ServeFlags {
     /// Page origins that may connect besides the server's own host; can be given several times.
     #[arg(long, env = "DRAFTWIRE_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', num_args = 1..)]
     allow_origin: Vec<String>,
+    /// Proxies whose X-Forwarded-For is believed: addresses or networks such as 10.0.0.0/8; can be
+    /// given several times.
+    #[arg(long, env = "DRAFTWIRE_TRUSTED_PROXY", value_name = "NETWORK", value_delimiter = ',', num_args = 1.., value_parser = network)]
+    trusted_proxy: Vec<IpNet>,
     /// Second listener that echoes every message, for conformance suites.
     #[arg(long, env = "DRAFTWIRE_CONFORMANCE_ECHO", value_name = "ADDR")]
     pub(crate) conformance_echo: Option<SocketAddr>,
@@ -125,6 +131,24 @@ struct LimitFlags {
     /// Connections of all users.
     #[arg(long, env = "DRAFTWIRE_CONNECTIONS", value_name = "N", default_value_t = Settings::default().connections_max)]
     connections: usize,
+    /// Connections from one address; 0 for any number.
+    #[arg(long, env = "DRAFTWIRE_ADDRESS_CONNECTIONS", value_name = "N", default_value_t = Settings::default().address_connections_max)]
+    address_connections: usize,
+    /// Handshakes from one address, a second and at once; 0 for no limit (so with all rates).
+    #[arg(long, env = "DRAFTWIRE_ADDRESS_HANDSHAKES", value_name = "RATE", default_value_t = Settings::default().address_handshakes)]
+    address_handshakes: Rate,
+    /// Handshakes of one user.
+    #[arg(long, env = "DRAFTWIRE_USER_HANDSHAKES", value_name = "RATE", default_value_t = Settings::default().user_handshakes)]
+    user_handshakes: Rate,
+    /// Commands on one connection.
+    #[arg(long, env = "DRAFTWIRE_CONNECTION_COMMANDS", value_name = "RATE", default_value_t = Settings::default().connection_commands)]
+    connection_commands: Rate,
+    /// Commands of one user.
+    #[arg(long, env = "DRAFTWIRE_USER_COMMANDS", value_name = "RATE", default_value_t = Settings::default().user_commands)]
+    user_commands: Rate,
+    /// Frames on one connection that are no command, before it is closed with 4002.
+    #[arg(long, env = "DRAFTWIRE_CONNECTION_FRAMES", value_name = "RATE", default_value_t = Settings::default().connection_frames)]
+    connection_frames: Rate,
     /// Documents of one user.
     #[arg(long, env = "DRAFTWIRE_USER_DOCUMENTS", value_name = "N", default_value_t = StoreLimits::default().user_documents_max)]
     user_documents: u64,
@@ -231,6 +255,14 @@ fn switch() -> FalseyValueParser {
     FalseyValueParser::new()
 }
 
+/// `10.0.0.0/8`, or one address.
+fn network(text: &str) -> Result<IpNet, String> {
+    let network =
+        text.parse().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
+    network
+        .ok_or_else(|| "write an address or a network such as 10.0.0.0/8 or 2001:db8::/32".into())
+}
+
 /// `25s`, `500ms`, `8h`, `1h 30m`.
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed: Option<jiff::SignedDuration> = text.parse().ok();
@@ -268,6 +300,13 @@ impl ServeFlags {
             publish_queue_max: limits.publish_queue,
             user_connections_max: limits.user_connections,
             connections_max: limits.connections,
+            address_connections_max: limits.address_connections,
+            address_handshakes: limits.address_handshakes,
+            user_handshakes: limits.user_handshakes,
+            connection_commands: limits.connection_commands,
+            user_commands: limits.user_commands,
+            connection_frames: limits.connection_frames,
+            trusted_proxies: self.trusted_proxy.clone(),
             close_wait: limits.close_wait,
             handshake_time_max: limits.handshake_time,
             body_time_max: limits.body_time,

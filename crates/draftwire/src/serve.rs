@@ -30,11 +30,8 @@ pub(crate) async fn run(flags: ServeFlags) -> Result<ExitCode, String> {
     }
     let listener = bind(flags.listen).await?;
     let builder = Realtime::builder(flags.settings()?, verifier);
-    let realtime = if flags.relay {
-        builder.start()?
-    } else {
-        builder.sqlite_from(flags.store()).start()?
-    };
+    let realtime =
+        if flags.relay { builder.start()? } else { builder.sqlite_from(flags.store()).start()? };
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "listening on http://{address}");
     if let Some(address) = flags.conformance_echo {

@@ -24,6 +24,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`clock`] | wall time and steady time |
+//! | [`rate`] | token buckets |
 //! | [`auth`] | tokens, revocations, origins |
 //! | [`settings`] | every setting with its default |
 //! | [`stats`] | counters |
@@ -50,6 +51,7 @@ pub mod http;
 pub mod message;
 pub mod outbox;
 pub mod progress;
+pub mod rate;
 pub mod reads;
 pub mod realtime;
 pub mod recovery;

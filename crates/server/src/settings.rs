@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use draftwire_protocol::Limits;
 
+use ipnet::IpNet;
+
 use crate::auth::OriginPolicy;
+use crate::rate::Rate;
 
 /// How the server behaves. `Settings::default()` is right for most.
 #[derive(Debug, Clone)]
@@ -36,6 +39,23 @@ pub struct Settings {
     pub user_connections_max: usize,
     /// The same of all users.
     pub connections_max: usize,
+    /// WebSocket connections from one address (an IPv6 network of 64 bits counts as one); 0 for any
+    /// number. Limits per address are not for this machine's own (loopback), nor where a host that
+    /// embeds the routers does not tell addresses (`ConnectInfo`).
+    pub address_connections_max: usize,
+    /// WebSocket handshakes from one address, accepted or not.
+    pub address_handshakes: Rate,
+    /// WebSocket handshakes of one user.
+    pub user_handshakes: Rate,
+    /// Commands on one connection; over it they are `RATE_LIMITED`.
+    pub connection_commands: Rate,
+    /// Commands of one user, over WebSocket and HTTP together.
+    pub user_commands: Rate,
+    /// Frames on one connection that are no command (pings, pongs, `PING`, `AUTH`, what can't be
+    /// read), and commands that were `RATE_LIMITED`; over it the connection is closed with 4002.
+    pub connection_frames: Rate,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// How long the other side may take to answer a close frame.
     pub close_wait: Duration,
     /// How long a client may take to send its request's head.
@@ -73,6 +93,13 @@ impl Default for Settings {
             publish_queue_max: 65_536,
             user_connections_max: 100,
             connections_max: 1_000_000,
+            address_connections_max: 10_000,
+            address_handshakes: Rate::new(100, 2_000),
+            user_handshakes: Rate::new(10, 200),
+            connection_commands: Rate::new(200, 2_000),
+            user_commands: Rate::new(500, 5_000),
+            connection_frames: Rate::new(100, 1_000),
+            trusted_proxies: Vec::new(),
             close_wait: Duration::from_secs(5),
             handshake_time_max: Duration::from_secs(10),
             body_time_max: Duration::from_secs(30),

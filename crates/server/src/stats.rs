@@ -64,6 +64,8 @@ pub struct Stats {
     pub joined_live: Counter,
     /// Connections closed because their device was too slow (4001).
     pub slow_closes: Counter,
+    /// Connections that were closed because they sent too much.
+    pub rate_closes: Counter,
     /// Commits of the store.
     pub commits: Counter,
 }
@@ -85,6 +87,7 @@ impl Default for Stats {
             resumed_by_snapshot: Counter::default(),
             joined_live: Counter::default(),
             slow_closes: Counter::default(),
+            rate_closes: Counter::default(),
             commits: Counter::default(),
         }
     }
@@ -127,6 +130,7 @@ impl Stats {
                         .integer("live", self.joined_live.get());
                 })
                 .integer("slowCloses", self.slow_closes.get())
+                .integer("rateCloses", self.rate_closes.get())
                 .integer("queueDepth", self.queue_depth.get())
                 .integer("commits", self.commits.get())
                 .integer("uptimeSeconds", clock::steady().since(self.started) / 1000)

@@ -10,6 +10,7 @@ use draftwire_protocol::Timestamp;
 use draftwire_server::auth::{Claims, Gate, Identity, TokenError, Verifier};
 use draftwire_server::clock::{Now, Tick};
 use draftwire_server::outbox::Outbox;
+use draftwire_server::rate::{Buckets, Rate};
 use draftwire_server::session::{Desk, Endpoint, Hello, Session};
 use loom::sync::Arc;
 use loom::thread;
@@ -113,6 +114,7 @@ fn joining() -> Joining {
         settings: draftwire_server::Settings::default(),
         gate: Gate::new(StdArc::new(Nobody)),
         committer: None,
+        user_commands: Buckets::new(Rate::UNLIMITED),
         stats: StdArc::default(),
     };
     let identity = Identity {

@@ -65,6 +65,7 @@ async fn commands(
             Err(error) => Asked::Answered(reply::error(error.code, &error.message, clock::wall())),
         });
     }
+    realtime.count_commands(&who.user, submissions.len()).map_err(Problem::rate_limited)?;
     let mut answers = realtime.submit(submissions).await.into_iter();
     let frames: Vec<String> = asked
         .into_iter()

@@ -241,6 +241,9 @@ async fn change(
         wants_document: true,
         command: command(action, &payload, condition)?,
     };
+    if matches!(submission.author, Author::Device(_)) {
+        realtime.count_commands(&submission.user, 1).map_err(Problem::rate_limited)?;
+    }
     let answer = realtime.submit(vec![submission]).await.pop();
     let answer = answer.unwrap_or_else(|| crate::committer::unavailable(None));
     Ok(respond(action, &subject.prefix, answer))

@@ -7,11 +7,12 @@
 //! itself and never writes.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderName, HeaderValue, Method, Version, header};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -36,7 +37,11 @@ pub(super) struct Prefixed {
 
 /// Reads what the client sends first and lets it in, or hands the connection on. `None` where it
 /// was let in, or is gone.
-pub(super) async fn enter(stream: TcpStream, realtime: &Realtime) -> Option<Prefixed> {
+pub(super) async fn enter(
+    stream: TcpStream,
+    peer: SocketAddr,
+    realtime: &Realtime,
+) -> Option<Prefixed> {
     let patience = realtime.settings().handshake_time_max;
     let first = match tokio::time::timeout(patience, first_bytes(&stream)).await {
         Ok(Ok(first)) if !first.is_empty() => first,
@@ -45,7 +50,7 @@ pub(super) async fn enter(stream: TcpStream, realtime: &Realtime) -> Option<Pref
             return None;
         }
     };
-    let Some((guest, leftover)) = guest(&first, realtime) else {
+    let Some((guest, leftover)) = guest(&first, peer, realtime) else {
         answer_at_once(&stream);
         return Some(Prefixed { prefix: first.into(), stream });
     };
@@ -81,7 +86,7 @@ async fn first_bytes(stream: &TcpStream) -> io::Result<Vec<u8>> {
 }
 
 /// Who these bytes let in, and what came behind them. `None` where the router is to look.
-fn guest<'a>(bytes: &'a [u8], realtime: &Realtime) -> Option<(Guest, &'a [u8])> {
+fn guest<'a>(bytes: &'a [u8], peer: SocketAddr, realtime: &Realtime) -> Option<(Guest, &'a [u8])> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut head = httparse::Request::new(&mut headers);
     let httparse::Status::Complete(length) = head.parse(bytes).ok()? else { return None };
@@ -91,6 +96,7 @@ fn guest<'a>(bytes: &'a [u8], realtime: &Realtime) -> Option<(Guest, &'a [u8])> 
         return None;
     }
     let mut request = Request::new(Body::empty());
+    request.extensions_mut().insert(ConnectInfo(peer));
     *request.method_mut() = Method::GET;
     *request.version_mut() = Version::HTTP_11;
     *request.uri_mut() = target.parse().ok()?;

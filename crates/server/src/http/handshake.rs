@@ -3,7 +3,9 @@
 //! Decides who comes in, answers 101, and hands the raw socket to a worker. A refusal is an HTTP
 //! answer and an error in the log, with the reason and never the token.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -17,6 +19,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::address::limited_address;
 use super::caller::bearer;
 use super::front_door::Prefixed;
 use super::position::Query;
@@ -24,6 +27,7 @@ use super::{PROGRESS_PATH, Problem, REALTIME_PATH};
 use crate::Realtime;
 use crate::admission::Seat;
 use crate::auth::{Identity, TokenError};
+use crate::clock;
 use crate::session::{Endpoint, Hello};
 use crate::worker::Socket;
 
@@ -63,9 +67,11 @@ async fn enter(
     endpoint: Endpoint,
 ) -> Response {
     let path = request.uri().path().to_owned();
+    let address = limited_address(&request, &realtime.settings().trusted_proxies);
     match admit(&realtime, &request, endpoint) {
         Ok(guest) => switch(realtime, guest, hyper::upgrade::on(&mut request)),
         Err(problem) => {
+            let problem = count_refused(&realtime, address, problem);
             realtime.counters().rejected_connections.increment();
             tracing::error!(
                 path,
@@ -98,13 +104,31 @@ pub(super) fn admit(
     let hello = hello(endpoint, identity, &query)?;
     check_ready(realtime)?;
     let user = hello.identity.as_ref().map_or_else(|| "".into(), |who| Arc::clone(&who.user));
-    let seat = realtime.admission().enter(&user).map_err(|detail| {
+    let address = limited_address(request, &realtime.settings().trusted_proxies);
+    let (admission, now) = (realtime.admission(), clock::steady());
+    admission.knock(address, now).map_err(|wait| too_many_handshakes("this address", wait))?;
+    admission.knock_as(&user, now).map_err(|wait| too_many_handshakes("this user", wait))?;
+    let seat = admission.enter(&user, address).map_err(|detail| {
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_CONNECTIONS", detail)
             .after(realtime.settings().retry_after)
     })?;
     // Again: a shutdown that has begun in between may not have counted this seat.
     check_ready(realtime)?;
     Ok(Guest { hello, seat: Some(seat), accept, subprotocol: offer.subprotocol })
+}
+
+fn too_many_handshakes(whose: &str, wait: Duration) -> Problem {
+    let detail = format!("{whose} connects too often; wait, and connect once");
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_HANDSHAKES", detail).after(wait)
+}
+
+/// One that was refused counts as well, or bad tokens could be tried without an end.
+fn count_refused(realtime: &Realtime, address: Option<IpAddr>, problem: Problem) -> Problem {
+    if problem.status() == StatusCode::TOO_MANY_REQUESTS {
+        return problem;
+    }
+    let counted = realtime.admission().knock(address, clock::steady());
+    counted.err().map_or(problem, |wait| too_many_handshakes("this address", wait))
 }
 
 fn check_ready(realtime: &Realtime) -> Result<(), Problem> {

@@ -21,6 +21,7 @@
 //! | `body` | reading bodies within bounds of size and time |
 //! | `problem` | errors |
 
+mod address;
 mod admin;
 mod answer;
 mod body;

@@ -48,6 +48,12 @@ impl Problem {
         Self::rejection(RejectionCode::Unavailable, detail).after(retry_after)
     }
 
+    /// 429 with the protocol's `RATE_LIMITED`: come back later.
+    pub fn rate_limited(wait: Duration) -> Self {
+        let detail = "this user sends too many commands; send them again, in order, later";
+        Self::rejection(RejectionCode::RateLimited, detail).after(wait)
+    }
+
     /// With `Retry-After`.
     pub fn after(mut self, retry_after: Duration) -> Self {
         self.retry_after = Some(retry_after);

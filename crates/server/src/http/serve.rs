@@ -2,10 +2,13 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -86,33 +89,41 @@ async fn accept(
         tokio::select! {
             () = &mut shutdown => return,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => carry(stream, router.clone(), realtime, door, requests),
+                Ok((stream, peer)) => carry((stream, peer), &router, realtime, door, requests),
                 Err(error) => wait_after(&error).await,
             },
         }
     }
 }
 
-fn carry(stream: TcpStream, router: Router, realtime: &Realtime, door: Door, requests: &Requests) {
+fn carry(
+    (stream, peer): (TcpStream, SocketAddr),
+    router: &Router,
+    realtime: &Realtime,
+    door: Door,
+    requests: &Requests,
+) {
     let (realtime, mut finish) = (realtime.clone(), requests.0.subscribe());
+    let router = router.clone();
     tokio::spawn(async move {
         if door == Door::Router {
             front_door::answer_at_once(&stream);
-            return serve_http(stream, router, &realtime, finish).await;
+            return serve_http(stream, peer, router, &realtime, finish).await;
         }
         let entered = tokio::select! {
-            entered = front_door::enter(stream, &realtime) => entered,
+            entered = front_door::enter(stream, peer, &realtime) => entered,
             _ = finish.changed() => None,
         };
         if let Some(stream) = entered {
             // In a box, so that the many that were let in do not carry it along.
-            Box::pin(serve_http(stream, router, &realtime, finish)).await;
+            Box::pin(serve_http(stream, peer, router, &realtime, finish)).await;
         }
     });
 }
 
 async fn serve_http(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    peer: SocketAddr,
     router: Router,
     realtime: &Realtime,
     mut finish: watch::Receiver<()>,
@@ -125,7 +136,12 @@ async fn serve_http(
         .header_read_timeout(realtime.settings().handshake_time_max)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX);
-    let service = TowerToHyperService::new(router);
+    let router = TowerToHyperService::new(router);
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<_>| {
+        // As axum's own server tells it.
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.call(request)
+    });
     let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

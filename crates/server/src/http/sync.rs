@@ -44,7 +44,7 @@ async fn sync(
         let detail = "this server relays events and keeps no documents: ask the backend";
         Problem::rejection(RejectionCode::Forbidden, detail)
     })?;
-    let seat = realtime.admission().enter(&who.user).map_err(|detail| {
+    let seat = realtime.admission().enter(&who.user, None).map_err(|detail| {
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_CONNECTIONS", detail)
             .after(realtime.settings().retry_after)
     })?;

@@ -17,6 +17,7 @@ use crate::auth::{Gate, Verifier};
 use crate::committer::{Committer, OnFailure, Work};
 use crate::delivery::Delivery;
 use crate::progress::ProgressJobs;
+use crate::rate::Buckets;
 use crate::reads::{Memory, Reads};
 use crate::recovery::Recoveries;
 use crate::session::Desk;
@@ -139,7 +140,9 @@ impl Parts {
     ) -> Result<Self, String> {
         let stats = Arc::new(Stats::default());
         let committer = storage.as_ref().map(|_| Committer::new(&settings, Arc::clone(&stats)));
-        let desk = Arc::new(Desk { settings, gate, committer: committer.clone(), stats });
+        let user_commands = Buckets::new(settings.user_commands);
+        let desk =
+            Arc::new(Desk { settings, gate, committer: committer.clone(), user_commands, stats });
         // Filled at the end: nothing runs before.
         let known: Arc<OnceLock<Vec<Weak<Worker>>>> = Arc::default();
         let store = storage.zip(committer).map(|(storage, committer)| {

@@ -244,6 +244,16 @@ impl Realtime {
         self.inner.store.is_none()
     }
 
+    /// Counts commands of a user that came over HTTP.
+    ///
+    /// # Errors
+    ///
+    /// How long to wait, where there were too many.
+    pub(crate) fn count_commands(&self, user: &Arc<str>, count: usize) -> Result<(), Duration> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.inner.desk.user_commands.take(Arc::clone(user), count, clock::steady())
+    }
+
     /// Applies commands in order and returns an answer for each. In relay mode nothing does.
     pub async fn submit(&self, submissions: Vec<Submission>) -> Vec<Answer> {
         let numbers: Vec<_> =

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use draftwire_protocol::code::{ErrorCode, RejectionCode};
 use draftwire_protocol::command::Token;
@@ -33,10 +34,12 @@ impl Session {
         }
         match ClientFrame::decode(text) {
             Ok(ClientFrame::Ping { number }) => {
+                self.count_frame(outbox, desk, now.steady);
                 outbox.push(text_frame(&reply::pong(now.wall)));
                 self.use_up(number, Command::Skip, key, outbox, desk, now);
             }
             Ok(ClientFrame::Auth { number, token }) => {
+                self.count_frame(outbox, desk, now.steady);
                 let command = match self.authenticate(token, outbox, desk, now) {
                     Ok(()) => Command::Skip,
                     Err((code, message)) => {
@@ -47,11 +50,16 @@ impl Session {
                 self.use_up(number, command, key, outbox, desk, now);
             }
             // The server only sends on /ws/sync; what an older client says there is not answered.
-            _ if self.endpoint == Endpoint::Progress => {}
+            _ if self.endpoint == Endpoint::Progress => {
+                self.count_frame(outbox, desk, now.steady);
+            }
             Ok(ClientFrame::Command { number, command }) => {
                 self.command(number, command, key, outbox, desk, now);
             }
-            Err(error) => push_error(outbox, error.code, &error.message, now),
+            Err(error) => {
+                push_error(outbox, error.code, &error.message, now);
+                self.count_frame(outbox, desk, now.steady);
+            }
         }
     }
 
@@ -105,6 +113,16 @@ impl Session {
             let rejection = Rejection::new(Command::REFUSED, message.clone());
             return self.refuse(&rejection, None, outbox, desk, now);
         }
+        if let Err(wait) = self.take_turn(desk, now) {
+            let message = "too many commands; send it again, in order, after retryAfterMs";
+            let mut rejection = Rejection::new(RejectionCode::RateLimited, message);
+            rejection.retry_after_ms = Some(u64::try_from(wait.as_millis()).unwrap_or(0) + 1);
+            desk.stats.rejected_commands.increment();
+            let payload = Outcome::Rejected(rejection).payload(mutation_id);
+            let refusal = frame(names::REJECTED, now.wall, &payload);
+            self.answer_behind(text_frame(&refusal), outbox);
+            return self.count_frame(outbox, desk, now.steady);
+        }
         let submission = Submission {
             user: self.user(),
             author: Author::Device(Some(Arc::clone(&self.client_id))),
@@ -123,6 +141,16 @@ impl Session {
             let answer = unavailable(mutation_id);
             self.answer(text_frame(&frame(answer.name, now.wall, &answer.payload)), outbox);
         }
+    }
+
+    /// Whether the connection and its user may command now, or when. Behind a command that was
+    /// refused and whose refusal still waits, nobody may: they would be out of order.
+    fn take_turn(&mut self, desk: &Desk, now: Now) -> Result<(), Duration> {
+        if !self.late.is_empty() {
+            return Err(Duration::ZERO);
+        }
+        self.commands.take(desk.settings.connection_commands, 1, now.steady)?;
+        desk.user_commands.take(self.user(), 1, now.steady)
     }
 
     /// Answers a command that the store need not see.

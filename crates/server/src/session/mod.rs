@@ -35,6 +35,7 @@ use crate::auth::{Gate, Identity};
 use crate::clock::{Now, Tick};
 use crate::committer::Committer;
 use crate::outbox::Outbox;
+use crate::rate::{Bucket, Buckets};
 use crate::settings::Settings;
 use crate::stats::Stats;
 use liveness::{Duty, Liveness};
@@ -47,6 +48,8 @@ pub struct Desk {
     pub gate: Gate,
     /// Takes commands; `None` in relay mode.
     pub committer: Option<Arc<Committer>>,
+    /// How often each user may command.
+    pub user_commands: Buckets<Arc<str>>,
     /// Counters.
     pub stats: Arc<Stats>,
 }
@@ -125,6 +128,12 @@ pub struct Session {
     in_flight: u32,
     draining: bool,
     liveness: Liveness,
+    /// How often this connection may command.
+    commands: Bucket,
+    /// How often it may send what is no command.
+    frames: Bucket,
+    /// Refusals that wait for the answers to the commands before them.
+    late: Vec<Bytes>,
     /// Shared with this connection's queued commands, once there were any.
     cancel: Option<Arc<AtomicBool>>,
 }
@@ -151,6 +160,9 @@ impl Session {
             in_flight: 0,
             draining: false,
             liveness,
+            commands: Bucket::default(),
+            frames: Bucket::default(),
+            late: Vec::new(),
             cancel: None,
         }
     }
@@ -223,6 +235,7 @@ impl Session {
             outbox.push(answer);
         }
         self.phase = Phase::Live;
+        self.answer_late(outbox);
         None
     }
 
@@ -252,6 +265,24 @@ impl Session {
             Phase::Joining | Phase::Closing(_) => {}
         }
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.answer_late(outbox);
+    }
+
+    /// Refuses a command behind those that are not answered yet, so that answers come in order.
+    fn answer_behind(&mut self, frame: Bytes, outbox: &mut Outbox) {
+        self.in_flight += 1;
+        self.late.push(frame);
+        self.answer_late(outbox);
+    }
+
+    /// Refusals go out once nothing before them is unanswered.
+    fn answer_late(&mut self, outbox: &mut Outbox) {
+        if self.in_flight as usize == self.late.len() && matches!(self.phase, Phase::Live) {
+            for frame in std::mem::take(&mut self.late) {
+                outbox.push(frame);
+            }
+            self.in_flight = 0;
+        }
     }
 
     /// A frame without a place in the history: progress, an application's own event.
@@ -261,6 +292,15 @@ impl Session {
             outbox.push(frame.clone());
         }
         open
+    }
+
+    /// A frame has come that is no command. Too many of them end the connection.
+    pub fn count_frame(&mut self, outbox: &mut Outbox, desk: &Desk, now: Tick) {
+        let rate = desk.settings.connection_frames;
+        if self.endpoint != Endpoint::Echo && self.frames.take(rate, 1, now).is_err() {
+            desk.stats.rate_closes.increment();
+            self.close(CloseCode::RateLimit, outbox, desk, now);
+        }
     }
 
     /// Something has arrived, or a socket that was full has taken something.
@@ -383,6 +423,7 @@ mod tests {
 
     use super::*;
     use crate::auth::{ClaimRules, Hs256};
+    use crate::rate::Rate;
 
     fn at(millis: u64) -> Now {
         Now { wall: Timestamp::from_millis(millis as i64), steady: Tick(millis) }
@@ -398,6 +439,7 @@ mod tests {
             settings,
             gate: Gate::new(Arc::new(verifier)),
             committer: None,
+            user_commands: Buckets::new(Rate::UNLIMITED),
             stats: Arc::default(),
         };
         let identity = Identity {

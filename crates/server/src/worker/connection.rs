@@ -229,7 +229,10 @@ fn act(
         _ if session.is_closing() => {}
         Item::Text(text) => session.text(text, key, outbox, desk, now),
         Item::Binary(bytes) => session.binary(bytes, outbox, desk, now),
-        Item::Ping(payload) => outbox.push(draftwire_websocket::encode::pong(payload).into()),
-        Item::Pong(_) => {}
+        Item::Ping(payload) => {
+            outbox.push(draftwire_websocket::encode::pong(payload).into());
+            session.count_frame(outbox, desk, now.steady);
+        }
+        Item::Pong(_) => session.count_frame(outbox, desk, now.steady),
     }
 }

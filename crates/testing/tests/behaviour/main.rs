@@ -16,6 +16,7 @@ mod liveness;
 mod ordering_and_acks;
 mod origins_and_cors;
 mod progress;
+mod rates;
 mod readiness;
 mod recovery;
 mod relay;
