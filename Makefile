@@ -3,10 +3,13 @@
 CARGO ?= cargo
 ORDERS ?= data/orders.csv.gz
 ECHO ?= 127.0.0.1:9001
+SEEDS ?= 10000
+FIRST ?= 0
+SPAN ?= 20
 export DRAFTWIRE_CACHE ?= $(HOME)/.cache/draftwire
 
 .DEFAULT_GOAL := help
-.PHONY: help demo replay test lint conformance bench bench-full bench-counts build clean
+.PHONY: help demo replay test lint conformance simulate torture faults bench bench-full bench-counts build clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,6 +37,18 @@ lint: ## Formatting, lints, documentation
 conformance: ## The official Autobahn suite (needs a Python 2.7; says so where there is none)
 	$(CARGO) build --release --locked -p draftwire
 	@ECHO="$(ECHO)" scripts/conformance/against-draftwire.sh
+
+simulate: ## The whole server under a deterministic scheduler (SEEDS=10000 FIRST=0; TRACE=seed shows one)
+	$(CARGO) build --profile checked --locked -p draftwire-torture --bin simulate
+	target/checked/simulate $(if $(TRACE),--trace $(TRACE),$(SEEDS) $(FIRST))
+
+torture: ## Real processes, and all that can go wrong, 20 seconds each (SPAN=20 NEMESIS="kill reset")
+	$(CARGO) build --release --locked -p draftwire
+	$(CARGO) build --profile checked --locked -p draftwire-torture --bin torture
+	target/checked/torture --server target/release/draftwire --seconds $(SPAN) $(NEMESIS)
+
+faults: ## Faults planted in a copy of the tree, each of which the simulation has to catch
+	$(CARGO) run --locked -p draftwire-torture --bin faults -- $(FAULT)
 
 bench: ## The benchmark against its peers in ten minutes; figures go to docs/benchmarks.md
 	@scripts/bench.sh --rounds 3 --write

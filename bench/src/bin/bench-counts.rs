@@ -200,11 +200,7 @@ fn hello(number: usize) -> Hello {
 /// A command in a commit of its own.
 fn run_apply(count: u64) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let store = SqliteStore::open(&SqliteOptions {
-        folder: folder.path().to_owned(),
-        limits: StoreLimits::default(),
-        check: false,
-    })?;
+    let store = SqliteStore::open(&SqliteOptions::new(folder.path(), StoreLimits::default()))?;
     let create = r#"{"type":"DRAFT_CREATE","mutationId":1,"payload":{"id":"order","data":{}}}"#;
     store.apply(&[submission(create)?], Timestamp::from_millis(0))?;
     for number in 2..2 + count {

@@ -10,8 +10,6 @@
 //! | `device` | a device that follows the protocol's rules for retrying |
 //! | `flags` … `echo` | the tests, a file for each thing that users rely on |
 
-mod crash;
-mod crash_writers;
 mod device;
 mod echo;
 mod flags;

@@ -143,6 +143,17 @@ pub async fn run(settings: &Settings, nemesis: Nemesis) -> Result<Report, String
     if !matches!(nemesis, Nemesis::Reset | Nemesis::Reconnect) {
         flags.extend(["--log-events", "100000000", "--log-bytes", "4000000000"]);
     }
+    // The devices command as fast as they can; these two meet the limits, and keep within them.
+    if !matches!(nemesis, Nemesis::Nothing | Nemesis::Reconnect) {
+        flags.extend([
+            "--user-commands",
+            "0",
+            "--connection-commands",
+            "0",
+            "--user-handshakes",
+            "0",
+        ]);
+    }
     let mut server = Server::new(&settings.binary, &settings.folder, &flags)
         .map_err(|error| format!("{}: {error}", settings.folder.display()))?;
     server.environment = ground.environment.clone();
