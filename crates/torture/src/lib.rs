@@ -12,7 +12,7 @@
 //! | [`faults`] | faults to plant, and who catches them |
 //! | [`history`] | what was seen: records of devices, the log, final states; their text form |
 //! | [`model`] | what documents are after a series of events, and what a command should have done |
-//! | [`check`] | the promises, each a named check |
+//! | [`mod@check`] | the promises, each a named check |
 //! | [`rig`] | real processes and sockets, and what goes wrong between them |
 //! | [`simulation`] | the whole server in one thread, its steps chosen by a seed |
 

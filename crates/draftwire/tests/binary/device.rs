@@ -78,10 +78,6 @@ impl Device {
         device
     }
 
-    pub fn is_connected(&self) -> bool {
-        self.connection.is_some()
-    }
-
     pub fn unanswered(&self) -> usize {
         self.unanswered.len()
     }
