@@ -452,6 +452,10 @@ impl<'t> World<'t> {
         self.strays.clear();
         self.disk.make_room();
         self.has_trouble = false;
+        if self.disk.has_stopped() {
+            // The power has ended while a server that was shut down closed its store.
+            self.end_in_the_middle();
+        }
         if self.running.as_ref().is_some_and(|running| running.draining) {
             self.end(End::Crash);
         }
