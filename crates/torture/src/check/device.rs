@@ -218,10 +218,7 @@ impl<'a, 'j, 'u> Walk<'a, 'j, 'u> {
             (_, Some(_)) => Answer::Unknown,
             _ => {
                 let seq = payload["seq"].as_u64().unwrap_or_default();
-                Answer::Applied {
-                    seq,
-                    has_event: payload.get("id").is_some_and(|id| !id.is_null()),
-                }
+                Answer::Applied { seq, has_event: self.leads_to_event(number) }
             }
         };
         match &answer {
@@ -241,6 +238,11 @@ impl<'a, 'j, 'u> Walk<'a, 'j, 'u> {
             _ => {}
         }
         self.compare(number, answer, frame);
+    }
+
+    /// Every command does that was applied, but one that only uses up its number.
+    fn leads_to_event(&self, number: u64) -> bool {
+        self.sent.get(&number).is_some_and(|command| command["type"] != "SKIP")
     }
 
     fn compare(&mut self, number: u64, answer: Answer, frame: &Value) {

@@ -147,6 +147,7 @@ impl<'a> Judge<'a> {
             let event: Value = serde_json::from_str(text).unwrap_or_default();
             let Some(seq) = event["seq"].as_u64() else {
                 self.note(Check::Wire, format!("the log holds {text}"));
+                log.events.push(event);
                 continue;
             };
             if log.events.is_empty() {
@@ -186,6 +187,8 @@ impl<'a> Judge<'a> {
     fn replay(&mut self, log: &Log<'_>, told: &Told<'_>, mut refusals: Vec<Refusal>) {
         // Where the log was trimmed the first snapshot behind its floor is what it goes on from.
         let mut state = (log.floor == 0).then(Documents::default);
+        // What may have been refused over a state that is not known any more can't be judged.
+        refusals.retain(|refusal| refusal.from >= log.floor);
         for seq in log.floor..=log.head() {
             if seq > log.floor {
                 let event = &log.events[(seq - log.floor - 1) as usize];
@@ -260,10 +263,12 @@ impl Refusal {
         commands: &HashMap<(String, u64), Value>,
         seq: u64,
     ) -> bool {
+        if !(self.from..=self.to).contains(&seq) {
+            return false;
+        }
+        // Before the first snapshot behind a trimmed log nothing can be said against it.
         let Some(documents) = documents else { return true };
-        (self.from..=self.to).contains(&seq)
-            && commands
-                .get(&(self.client.clone(), self.number))
-                .is_none_or(|command| documents.expected(command, seq + 1).is_none())
+        let key = (self.client.clone(), self.number);
+        commands.get(&key).is_none_or(|command| documents.expected(command, seq + 1).is_none())
     }
 }

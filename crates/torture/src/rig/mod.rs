@@ -12,8 +12,6 @@
 //! | `device` | a client on a real socket, with its journal |
 //! | `nemesis` | what goes wrong |
 //! | `run` | one run from beginning to verdict |
-//! | `power` | power cuts on the real store, thousands of them |
-//! | `soak` | hours of churn, and one stopped reader among a thousand |
 
 pub mod device;
 pub mod nemesis;

@@ -221,8 +221,8 @@ pub async fn run(settings: &Settings, nemesis: Nemesis) -> Result<Report, String
         report.violations.push(Violation { check: Check::Answered, detail });
         devices.abort_all();
     }
-    let finals: Vec<Vec<Final>> =
-        (0..settings.users).map(|user| told(server.address, &user_name(user))).collect();
+    let finals = (0..settings.users).map(|user| told(server.address, &user_name(user)));
+    let finals: Vec<Vec<Final>> = finals.collect::<Result<_, _>>()?;
     server.terminate();
     report.connections = tally.connections.load(Ordering::Relaxed);
     report.slow = tally.slow.load(Ordering::Relaxed);
@@ -297,15 +297,15 @@ fn head(server: SocketAddr, user: &str) -> Option<u64> {
 }
 
 /// What plain HTTP says at the end.
-fn told(server: SocketAddr, user: &str) -> Vec<Final> {
+fn told(server: SocketAddr, user: &str) -> Result<Vec<Final>, String> {
     let list = |collection: &str| get(server, user, &format!("/api/{collection}"));
-    let (Ok(drafts), Ok(pending)) = (list("drafts"), list("pending")) else { return Vec::new() };
+    let (drafts, pending) = (list("drafts")?, list("pending")?);
     let texts = |listing: &Value| {
         let items = listing["items"].as_array();
         items.into_iter().flatten().map(Value::to_string).collect()
     };
     let seq = drafts["seq"].as_u64().unwrap_or(0);
-    vec![Final { who: "HTTP".into(), seq, drafts: texts(&drafts), pending: texts(&pending) }]
+    Ok(vec![Final { who: "HTTP".into(), seq, drafts: texts(&drafts), pending: texts(&pending) }])
 }
 
 fn get(server: SocketAddr, user: &str, path: &str) -> Result<Value, String> {
