@@ -32,24 +32,36 @@ thread_local! {
 /// is to be sent (RFC 7692 §6.1 leaves that to every message).
 pub fn compressed_frame(frame: &[u8], window_bits: WindowBits) -> Option<Vec<u8>> {
     let (opcode, payload) = whole_message(frame)?;
-    // As long as the payload and the tail is long enough for anything that is worth it.
-    let mut output = vec![0; payload.len() + TAIL.len()];
+    let mut output = vec![0; output_bytes_max(payload.len())];
     let made = DEFLATERS.with_borrow_mut(|deflaters| {
-        let deflater = deflaters[window_bits.index()]
-            .get_or_insert_with(|| Deflate::new(LEVEL, false, window_bits.bits()));
+        let place = &mut deflaters[window_bits.index()];
+        // Taken out: one that has not come to its end is thrown away. To begin anew does not make
+        // it forget all of what it was about (zlib-rs 0.6.8 panics over that, or writes garbage).
+        let mut deflater =
+            place.take().unwrap_or_else(|| Deflate::new(LEVEL, false, window_bits.bits()));
         deflater.reset();
-        let status = deflater.compress(payload, &mut output, DeflateFlush::SyncFlush);
-        let is_whole = status.is_ok() && deflater.total_in() == payload.len() as u64;
-        is_whole.then_some(deflater.total_out() as usize)
+        deflater.compress(payload, &mut output, DeflateFlush::SyncFlush).ok()?;
+        let made = deflater.total_out() as usize;
+        // A full buffer may not hold all of the flush.
+        let is_whole = deflater.total_in() == payload.len() as u64 && made < output.len();
+        is_whole.then(|| {
+            *place = Some(deflater);
+            made
+        })
     })?;
-    // A full buffer may not hold all of the flush.
-    if made >= output.len() {
+    let compressed = output[..made].strip_suffix(&TAIL)?;
+    if compressed.len() >= payload.len() {
         return None;
     }
-    let compressed = output[..made].strip_suffix(&TAIL)?;
     let mut frame = encode::frame(true, opcode, compressed);
     frame[0] |= COMPRESSED_BIT;
     Some(frame)
+}
+
+/// Room for whatever a deflater makes of so many bytes: nine bits for each, and what begins and
+/// ends blocks.
+const fn output_bytes_max(payload_bytes: usize) -> usize {
+    payload_bytes + payload_bytes / 8 + 64
 }
 
 /// The opcode and payload of a frame that is a whole, unmasked, uncompressed data message.
