@@ -14,8 +14,7 @@ use crate::extension::WindowBits;
 use crate::header::COMPRESSED_BIT;
 use crate::opcode::Opcode;
 
-/// How hard it tries: 1 of 9. Order events become smaller by one part in twenty with 6, at more
-/// than twice the time.
+/// How hard it tries, of 9: the least, since every event is compressed while somebody waits for it.
 const LEVEL: i32 = 1;
 /// What a flush ends with and the sender cuts off (RFC 7692 §7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];

@@ -57,8 +57,7 @@ fn offers_are_read_over_all_headers_in_their_order() {
     assert_eq!(Agreement::on_first_of([]), None);
 }
 
-/// ws, for one, throws at some of these, and a server that does not catch it is gone; here silence
-/// declines them all.
+/// Silence declines them all.
 #[test]
 fn what_is_unknown_repeated_or_wrong_is_declined() {
     for parameters in [
