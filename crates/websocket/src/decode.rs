@@ -1,4 +1,4 @@
-//! Reading frames into whole messages (RFC 6455 §5.4, §5.5 and §8.1).
+//! Reading frames into whole messages (RFC 6455 §5.4, §5.5 and §8.1; RFC 7692 §6.2).
 //!
 //! Owns the state of one direction of one connection: where in a frame it stands, which message
 //! is incomplete and whether the stream has ended. It never reads a socket, answers a ping or a
@@ -10,11 +10,11 @@ use crate::control::ControlBuffer;
 use crate::encode::CONTROL_BYTES_MAX;
 use crate::error::ProtocolError;
 use crate::header::{Header, HeaderReader};
+use crate::inflate;
 use crate::mask;
-use crate::message::Message;
+use crate::message::{Inflated, Message};
 use crate::opcode::Opcode;
 use crate::role::Role;
-use crate::text::TextBuffer;
 
 /// A whole message or control frame, lent from the input or, if it came in pieces, the decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct Decoder {
     control: Option<Box<ControlBuffer>>,
     reading: Reading,
     role: Role,
+    /// Compressed messages were agreed on (RFC 7692).
+    compression: bool,
     is_message_delivered: bool,
     is_finished: bool,
 }
@@ -59,6 +61,8 @@ enum Reading {
 struct Frame {
     fin: bool,
     opcode: Opcode,
+    /// Begins a compressed message.
+    compressed: bool,
     /// Payload bytes that have not arrived.
     remaining: usize,
     /// The mask, turned so that its first byte is for the next byte of the payload.
@@ -87,9 +91,20 @@ impl Decoder {
             control: None,
             reading: Reading::Header(HeaderReader::START),
             role,
+            compression: false,
             is_message_delivered: false,
             is_finished: false,
         }
+    }
+
+    /// The same for a connection that has agreed on compressed messages (RFC 7692), each of which
+    /// stands for itself (no context takeover).
+    ///
+    /// The maximum is that of the inflated message, and is held while it is inflated. What inflates
+    /// it is shared by all decoders of a thread.
+    pub const fn with_compression(mut self) -> Self {
+        self.compression = true;
+        self
     }
 
     /// Takes bytes from the front of `input` and returns how many, with at most one item.
@@ -143,7 +158,8 @@ impl Decoder {
 
     /// Heap bytes that are kept for an incomplete message and an incomplete control frame.
     ///
-    /// At most `message_bytes_max` + 125. An item that came in pieces is counted until the call
+    /// At most `message_bytes_max` + 125; an eighth more while a compressed message is incomplete,
+    /// which DEFLATE may make larger than what it stands for. An item that came in pieces is counted until the call
     /// of [`next`](Self::next) after it.
     pub fn buffered_bytes(&self) -> usize {
         let control = if self.control.is_some() { CONTROL_BYTES_MAX } else { 0 };
@@ -174,7 +190,8 @@ impl Decoder {
             let frame = match &mut self.reading {
                 Reading::Payload(frame) => *frame,
                 Reading::Header(reader) => {
-                    let (taken, header) = reader.take(&input[consumed..], self.role)?;
+                    let (taken, header) =
+                        reader.take(&input[consumed..], self.role, self.compression)?;
                     consumed += taken;
                     let Some(header) = header else {
                         return Ok((consumed, None));
@@ -210,13 +227,23 @@ impl Decoder {
             CONTROL_BYTES_MAX
         } else {
             let message_bytes = self.message.as_ref().map_or(0, Message::len);
-            self.message_bytes_max.saturating_sub(message_bytes)
+            self.kept_bytes_max(header.compressed).saturating_sub(message_bytes)
         };
         let remaining = usize::try_from(header.payload_len).unwrap_or(usize::MAX);
         if remaining > room {
             return Err(ProtocolError::TooBig);
         }
-        Ok(Frame { fin: header.fin, opcode: header.opcode, remaining, mask: header.mask })
+        let Header { fin, opcode, compressed, mask, .. } = *header;
+        Ok(Frame { fin, opcode, compressed, remaining, mask })
+    }
+
+    /// The most bytes that the message which is incomplete, or which a frame begins, may take as it
+    /// arrives.
+    fn kept_bytes_max(&self, begins_compressed: bool) -> usize {
+        if begins_compressed || matches!(self.message, Some(Message::Compressed(..))) {
+            return inflate::compressed_bytes_max(self.message_bytes_max);
+        }
+        self.message_bytes_max
     }
 
     /// Keeps a piece of a payload whose end has not arrived.
@@ -247,6 +274,10 @@ impl Decoder {
         let is_first_piece =
             if is_control { self.control.is_none() } else { self.message.is_none() };
         if is_first_piece && frame.fin {
+            if frame.compressed {
+                let whole = inflate::message(payload, kind_of(frame), self.message_bytes_max)?;
+                return Ok(Some(self.deliver(whole)));
+            }
             return Ok(Some(Ready::Input(frame.opcode, start)));
         }
         self.keep(frame, payload)?;
@@ -256,8 +287,24 @@ impl Decoder {
         if !frame.fin {
             return Ok(None);
         }
+        match self.message.take() {
+            Some(Message::Compressed(bytes, kind)) => {
+                let whole = inflate::message(&bytes, kind, self.message_bytes_max)?;
+                Ok(Some(self.deliver(whole)))
+            }
+            message => {
+                self.message = message;
+                self.is_message_delivered = true;
+                Ok(Some(Ready::Message))
+            }
+        }
+    }
+
+    /// Lends an inflated message out until the next call.
+    fn deliver(&mut self, whole: Message) -> Ready {
+        self.message = Some(whole);
         self.is_message_delivered = true;
-        Ok(Some(Ready::Message))
+        Ready::Message
     }
 
     /// Appends a piece of a payload to the buffer of its kind.
@@ -267,14 +314,24 @@ impl Decoder {
             control.push(payload);
             return Ok(());
         }
-        let message = self.message.get_or_insert_with(|| match frame.opcode {
-            Opcode::Text => Message::Text(TextBuffer::default()),
-            _ => Message::Binary(Vec::new()),
+        let kept_bytes_max = self.kept_bytes_max(frame.compressed);
+        let message = self.message.get_or_insert_with(|| {
+            if frame.compressed {
+                return Message::Compressed(Vec::new(), kind_of(frame));
+            }
+            kind_of(frame).empty()
         });
         // The last frame says how large the message will be, all others only that it may grow.
-        let bytes_max =
-            if frame.fin { message.len() + frame.remaining } else { self.message_bytes_max };
+        let bytes_max = if frame.fin { message.len() + frame.remaining } else { kept_bytes_max };
         message.push(payload, bytes_max)
+    }
+}
+
+/// What the message becomes that a frame begins.
+fn kind_of(frame: Frame) -> Inflated {
+    match frame.opcode {
+        Opcode::Text => Inflated::Text,
+        _ => Inflated::Binary,
     }
 }
 
@@ -300,5 +357,7 @@ fn item_of_message(message: Option<&Message>) -> Result<Item<'_>, ProtocolError>
     match message.ok_or(ProtocolError::UnexpectedContinuation)? {
         Message::Text(text) => text.whole().map(Item::Text).ok_or(ProtocolError::InvalidUtf8),
         Message::Binary(bytes) => Ok(Item::Binary(bytes)),
+        // Inflated before it is made ready.
+        Message::Compressed(..) => Err(ProtocolError::InvalidDeflate),
     }
 }

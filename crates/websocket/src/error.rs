@@ -14,8 +14,8 @@ use std::fmt;
 /// is the code and whom to suspect, which is said at each variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProtocolError {
-    /// One of the three reserved bits is set although no extension was agreed on (§5.2); close
-    /// with 1002 and check that the handshake really offered no extension.
+    /// A reserved bit is set where no extension that was agreed on has a meaning for it (§5.2, and
+    /// RFC 7692 §6); close with 1002 and check what the handshake agreed on.
     ReservedBits,
     /// The four bits given are no known opcode (§5.2); close with 1002.
     ReservedOpcode(u8),
@@ -44,17 +44,20 @@ pub enum ProtocolError {
     InvalidCloseCode(u16),
     /// A text message or a close reason that is not UTF-8 (§8.1); close with 1007.
     InvalidUtf8,
-    /// The message would be larger than the decoder was allowed to take (§7.4.1); close with 1009,
-    /// so that an honest peer learns that sending it again is useless.
+    /// A compressed message that is no DEFLATE stream, or not a whole one (RFC 7692 §7.2.2); close
+    /// with 1007.
+    InvalidDeflate,
+    /// The message would be larger than the decoder was allowed to take (§7.4.1), compressed or
+    /// inflated; close with 1009, so that an honest peer learns that sending it again is useless.
     TooBig,
 }
 
 impl ProtocolError {
-    /// The status code to close with: 1007 for bad UTF-8, 1009 for a message too big, 1002 for all
-    /// else (RFC 6455 §7.4.1).
+    /// The status code to close with: 1007 for bad UTF-8 and for compressed data that can't be
+    /// inflated, 1009 for a message too big, 1002 for all else (RFC 6455 §7.4.1).
     pub const fn close_code(&self) -> u16 {
         match self {
-            Self::InvalidUtf8 => 1007,
+            Self::InvalidUtf8 | Self::InvalidDeflate => 1007,
             Self::TooBig => 1009,
             _ => 1002,
         }
@@ -70,7 +73,7 @@ impl fmt::Display for ProtocolError {
             Self::InvalidCloseCode(code) => {
                 return write!(formatter, "close code {code} must not be sent");
             }
-            Self::ReservedBits => "a reserved bit is set without an extension",
+            Self::ReservedBits => "a reserved bit is set without an extension for it",
             Self::FragmentedControl => "a control frame is fragmented",
             Self::LongControl => "a control frame is longer than 125 bytes",
             Self::Unmasked => "a client frame is not masked",
@@ -81,6 +84,7 @@ impl fmt::Display for ProtocolError {
             Self::InterleavedMessage => "a new message starts within a fragmented one",
             Self::ShortClosePayload => "a close payload is one byte long",
             Self::InvalidUtf8 => "text is not valid utf-8",
+            Self::InvalidDeflate => "a compressed message can't be inflated",
             Self::TooBig => "a message is larger than allowed",
         };
         formatter.write_str(text)

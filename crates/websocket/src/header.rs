@@ -1,6 +1,6 @@
 //! Reading the header of one frame from bytes that arrive in any pieces (RFC 6455 §5.2).
 //!
-//! Owns every rule that a header can break by itself: reserved bits and opcodes, the mask bit of
+//! Owns every rule that a header can break by itself: reserved bits (RSV1 too, RFC 7692 §6) and opcodes, the mask bit of
 //! the role, the shape of control frames and of lengths. It never knows what came before, so the
 //! rules about the order of frames and the size of messages are the decoder's, its only caller.
 
@@ -15,6 +15,8 @@ use crate::role::Role;
 const HEADER_BYTES_MAX: usize = 14;
 
 const RESERVED_BITS: u8 = 0x70;
+/// RSV1: the message is compressed (RFC 7692 §6).
+pub(crate) const COMPRESSED_BIT: u8 = 0x40;
 const OPCODE_BITS: u8 = 0x0F;
 
 /// A header that is valid by itself.
@@ -22,6 +24,8 @@ const OPCODE_BITS: u8 = 0x0F;
 pub(crate) struct Header {
     pub fin: bool,
     pub opcode: Opcode,
+    /// The message that this frame begins is compressed.
+    pub compressed: bool,
     /// What the peer claims to send; nothing of it need have arrived.
     pub payload_len: u64,
     /// All zeros if the frame is not masked, which leaves the payload as it is.
@@ -49,12 +53,13 @@ impl HeaderReader {
         &mut self,
         input: &[u8],
         role: Role,
+        compression: bool,
     ) -> Result<(usize, Option<Header>), ProtocolError> {
         let before = usize::from(self.len);
         let copied = input.len().min(HEADER_BYTES_MAX - before);
         let after = before + copied;
         self.bytes[before..after].copy_from_slice(&input[..copied]);
-        match parse(&self.bytes[..after], role)? {
+        match parse(&self.bytes[..after], role, compression)? {
             // An incomplete header kept less than the longest one, so nothing taken was too much.
             Some((header, size)) => Ok((size - before, Some(header))),
             None => {
@@ -69,11 +74,15 @@ impl HeaderReader {
 ///
 /// The rules are checked in the order of the bytes they are about, so that a bad header is refused
 /// at its first bad byte and with the same error however the bytes were cut.
-fn parse(bytes: &[u8], role: Role) -> Result<Option<(Header, usize)>, ProtocolError> {
+fn parse(
+    bytes: &[u8],
+    role: Role,
+    compression: bool,
+) -> Result<Option<(Header, usize)>, ProtocolError> {
     let Some((&first, rest)) = bytes.split_first() else {
         return Ok(None);
     };
-    let (fin, opcode) = parse_first(first)?;
+    let (fin, opcode, compressed) = parse_first(first, compression)?;
     let Some((&second, rest)) = rest.split_first() else {
         return Ok(None);
     };
@@ -90,21 +99,27 @@ fn parse(bytes: &[u8], role: Role) -> Result<Option<(Header, usize)>, ProtocolEr
         Some((mask, rest)) => (*mask, rest),
         None => return Ok(None),
     };
-    let header = Header { fin, opcode, payload_len, mask };
+    let header = Header { fin, opcode, compressed, payload_len, mask };
     Ok(Some((header, bytes.len() - rest.len())))
 }
 
-fn parse_first(first: u8) -> Result<(bool, Opcode), ProtocolError> {
-    if first & RESERVED_BITS != 0 {
-        return Err(ProtocolError::ReservedBits);
-    }
+fn parse_first(first: u8, compression: bool) -> Result<(bool, Opcode, bool), ProtocolError> {
     let bits = first & OPCODE_BITS;
-    let opcode = Opcode::from_bits(bits).ok_or(ProtocolError::ReservedOpcode(bits))?;
+    let opcode = Opcode::from_bits(bits);
+    let compressed = match first & RESERVED_BITS {
+        0 => false,
+        // Only the first frame of a data message may say so (RFC 7692 §6.1).
+        COMPRESSED_BIT if compression && matches!(opcode, Some(Opcode::Text | Opcode::Binary)) => {
+            true
+        }
+        _ => return Err(ProtocolError::ReservedBits),
+    };
+    let opcode = opcode.ok_or(ProtocolError::ReservedOpcode(bits))?;
     let fin = first & FINAL_BIT != 0;
     if opcode.is_control() && !fin {
         return Err(ProtocolError::FragmentedControl);
     }
-    Ok((fin, opcode))
+    Ok((fin, opcode, compressed))
 }
 
 fn parse_mask_bit(second: u8, role: Role) -> Result<bool, ProtocolError> {

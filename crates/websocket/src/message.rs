@@ -10,11 +10,30 @@ use crate::text::TextBuffer;
 /// The smallest allocation, in bytes; it spares a message that trickles in its first steps.
 const CAPACITY_MIN: usize = 64;
 
-/// What has arrived of one data message, unmasked.
+/// What has arrived of one data message, unmasked; inflated where it was compressed and is whole.
 #[derive(Debug)]
 pub(crate) enum Message {
     Text(TextBuffer),
     Binary(Vec<u8>),
+    /// Not inflated yet: that is done once, when the message is whole.
+    Compressed(Vec<u8>, Inflated),
+}
+
+/// What a compressed message will be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inflated {
+    Text,
+    Binary,
+}
+
+impl Inflated {
+    /// A message of this kind before its first byte.
+    pub(crate) fn empty(self) -> Message {
+        match self {
+            Self::Text => Message::Text(TextBuffer::default()),
+            Self::Binary => Message::Binary(Vec::new()),
+        }
+    }
 }
 
 impl Message {
@@ -23,7 +42,7 @@ impl Message {
     pub(crate) fn push(&mut self, piece: &[u8], bytes_max: usize) -> Result<(), ProtocolError> {
         match self {
             Self::Text(text) => text.push(piece, bytes_max),
-            Self::Binary(bytes) => {
+            Self::Binary(bytes) | Self::Compressed(bytes, _) => {
                 let needed = bytes.len() + piece.len();
                 let wanted = grown_capacity(bytes.capacity(), needed, bytes_max);
                 bytes.reserve_exact(wanted - bytes.len());
@@ -37,7 +56,7 @@ impl Message {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
-            Self::Binary(bytes) => bytes.len(),
+            Self::Binary(bytes) | Self::Compressed(bytes, _) => bytes.len(),
         }
     }
 
@@ -45,7 +64,7 @@ impl Message {
     pub(crate) fn capacity(&self) -> usize {
         match self {
             Self::Text(text) => text.capacity(),
-            Self::Binary(bytes) => bytes.capacity(),
+            Self::Binary(bytes) | Self::Compressed(bytes, _) => bytes.capacity(),
         }
     }
 }
