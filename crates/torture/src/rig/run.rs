@@ -30,7 +30,7 @@ const IDS: usize = 24;
 /// How long everything may take to settle.
 const SETTLING_MAX: Duration = Duration::from_secs(60);
 /// Room of the small file system on which the disk fills up.
-const SMALL_DISK: &str = "size=24m";
+const SMALL_DISK: &str = "size=160m";
 /// Where Debian puts the library that turns a process's clock.
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
