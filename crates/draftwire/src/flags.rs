@@ -92,6 +92,9 @@ pub(crate) struct ServeFlags {
     /// Try things out: a throw-away secret, and a token printed at the start.
     #[arg(long, env = "DRAFTWIRE_DEV", value_parser = switch())]
     pub(crate) dev: bool,
+    /// Compress messages (permessage-deflate) for clients that offer it.
+    #[arg(long, env = "DRAFTWIRE_COMPRESSION", value_parser = switch())]
+    compression: bool,
     /// Let clients without a token in on /ws/sync.
     #[arg(long, env = "DRAFTWIRE_SYNC_ANONYMOUS", value_parser = switch())]
     sync_anonymous: bool,
@@ -314,6 +317,7 @@ impl ServeFlags {
             progress_jobs_max: limits.progress_jobs,
             progress_silence_max: limits.progress_silence,
             progress_anonymous: self.sync_anonymous,
+            compression: self.compression,
             origins: OriginPolicy::new(&self.allow_origin)?,
             ..defaults
         })

@@ -1,6 +1,7 @@
 //! What comes out of a commit for connected devices, and the key by which a connection is named.
 //!
 //! Frames here are ready-made bytes: encoded once, shared by every connection that gets them.
+//! For whom they are compressed is decided where they are given to connections.
 
 use std::sync::Arc;
 

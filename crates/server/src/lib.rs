@@ -30,6 +30,7 @@
 //! | [`stats`] | counters |
 //! | [`outbox`] | what waits for one socket |
 //! | [`delivery`] | frames on their way from a commit to connections |
+//! | [`compression`] | compressed frames, one for all who agreed to them |
 //! | [`admission`] | how many connections there may be |
 //! | [`storage`] | the store's place: opened, failed, opened anew |
 //! | [`committer`] | the queue and thread in front of the store |
@@ -46,6 +47,7 @@ pub mod admission;
 pub mod auth;
 pub mod clock;
 pub mod committer;
+pub mod compression;
 pub mod delivery;
 pub mod http;
 pub mod message;

@@ -98,7 +98,7 @@ impl Recoveries {
             None => {
                 let recoveries = Arc::clone(self);
                 self.runtime.spawn(async move {
-                    let job = recoveries.read_on(key, &ask.user, ask.seq).await;
+                    let job = recoveries.read_on(&ask).await;
                     recoveries.finish(job, key);
                 });
             }
@@ -270,23 +270,19 @@ impl Recoveries {
         }
     }
 
-    async fn read_on(
-        &self,
-        key: ConnectionKey,
-        user: &Arc<str>,
-        seq: u64,
-    ) -> Result<Job, CloseCode> {
+    async fn read_on(&self, ask: &RecoveryAsk) -> Result<Job, CloseCode> {
+        let (key, seq) = (ask.key, ask.seq);
         let Some(reads) = &self.reads else { return Err(CloseCode::Internal) };
         let bytes_max = self.desk.settings.catch_up_page_bytes;
         let reserved = self.memory.reserve(bytes_max as u64).await;
-        let asked = Arc::clone(user);
+        let asked = Arc::clone(&ask.user);
         let page = reads.ask(move |store| store.events_after(&asked, seq, bytes_max)).await;
         match page.map_err(lost)? {
             Page::Trimmed => Err(CloseCode::SlowConsumer),
             Page::Events(events) => {
                 // The worker has seen a later event pass, so the log must hold it.
                 let last = events.last().ok_or(CloseCode::Internal)?.seq;
-                let frames = recovery::events(&events).collect();
+                let frames = recovery::events(&events, ask.compression).collect();
                 Ok(Job::Recovered { key, frames, seq: last, reserved })
             }
         }

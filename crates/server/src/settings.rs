@@ -70,6 +70,8 @@ pub struct Settings {
     pub progress_silence_max: Duration,
     /// True where `/ws/sync` lets clients in that bring no token.
     pub progress_anonymous: bool,
+    /// True where connections may agree on compressed messages (permessage-deflate, RFC 7692).
+    pub compression: bool,
     /// Which web pages may connect and call.
     pub origins: OriginPolicy,
     /// `RECONNECT.afterMs` lies between this and twice this, so that clients come back spread out.
@@ -107,6 +109,7 @@ impl Default for Settings {
             progress_jobs_max: 1_000,
             progress_silence_max: Duration::from_secs(3600),
             progress_anonymous: false,
+            compression: false,
             origins: OriginPolicy::default(),
             reconnect_after: Duration::from_secs(1),
             retry_after: Duration::from_secs(2),

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use draftwire_protocol::Timestamp;
 use draftwire_server::auth::{Claims, Gate, Identity, TokenError, Verifier};
 use draftwire_server::clock::{Now, Tick};
+use draftwire_server::compression::SharedFrame;
 use draftwire_server::outbox::Outbox;
 use draftwire_server::rate::{Buckets, Rate};
 use draftwire_server::session::{Desk, Endpoint, Hello, Session};
@@ -132,6 +133,7 @@ fn joining() -> Joining {
         named: true,
         position: None,
         live: false,
+        compression: None,
     };
     let session = Session::new(&hello, &desk, now());
     Joining { session, outbox: Outbox::default(), fanned: 0, read_on: None }
@@ -147,7 +149,8 @@ impl Joining {
         match job {
             Job::Event(seq) => {
                 self.fanned = self.fanned.max(seq);
-                self.session.event(seq, &frame(seq), &mut self.outbox);
+                let mut shared = SharedFrame::new(frame(seq));
+                self.session.event(seq, &mut shared, &mut self.outbox);
             }
             Job::Recovered(events, seq) => {
                 let frames = events.into_iter().map(frame).collect();

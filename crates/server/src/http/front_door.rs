@@ -54,10 +54,10 @@ pub(super) async fn enter(
         answer_at_once(&stream);
         return Some(Prefixed { prefix: first.into(), stream });
     };
-    let Guest { hello, seat, accept, subprotocol } = guest;
+    let Guest { hello, seat, accept, subprotocol, compression } = guest;
     match Socket::from_tokio(stream) {
         Ok(socket) => {
-            let greeting = handshake::switching_protocols(&accept, subprotocol);
+            let greeting = handshake::switching_protocols(&accept, subprotocol, compression);
             realtime.welcome_connection(socket, leftover.to_vec(), hello, seat, greeting);
         }
         Err(error) => tracing::error!(%error, "a connection could not be taken over"),

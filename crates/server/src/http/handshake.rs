@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, heade
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::Bytes;
-use draftwire_websocket::{accept_key, is_valid_key};
+use draftwire_websocket::{Agreement, accept_key, is_valid_key};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -28,6 +28,7 @@ use crate::Realtime;
 use crate::admission::Seat;
 use crate::auth::{Identity, TokenError};
 use crate::clock;
+use crate::compression;
 use crate::session::{Endpoint, Hello};
 use crate::worker::Socket;
 
@@ -59,6 +60,7 @@ pub(super) struct Guest {
     pub(super) seat: Option<Seat>,
     pub(super) accept: String,
     pub(super) subprotocol: bool,
+    pub(super) compression: Option<Agreement>,
 }
 
 async fn enter(
@@ -94,14 +96,16 @@ pub(super) fn admit(
     let headers = request.headers();
     let accept = check_upgrade(request)?;
     let offer = Offer::of(headers)?;
+    let subprotocol = offer.subprotocol;
+    let compression = compression::agree(realtime.settings().compression, headers);
     if endpoint == Endpoint::Echo {
-        let hello = hello(endpoint, None, &Query::of(None)?)?;
-        return Ok(Guest { hello, seat: None, accept, subprotocol: offer.subprotocol });
+        let hello = hello(endpoint, None, &Query::of(None)?, compression)?;
+        return Ok(Guest { hello, seat: None, accept, subprotocol, compression });
     }
     check_origin(realtime, headers, request.uri())?;
     let query = Query::of(request.uri().query())?;
     let identity = identify(realtime, headers, &offer, &query, endpoint)?;
-    let hello = hello(endpoint, identity, &query)?;
+    let hello = hello(endpoint, identity, &query, compression)?;
     check_ready(realtime)?;
     let user = hello.identity.as_ref().map_or_else(|| "".into(), |who| Arc::clone(&who.user));
     let address = limited_address(request, &realtime.settings().trusted_proxies);
@@ -114,7 +118,7 @@ pub(super) fn admit(
     })?;
     // Again: a shutdown that has begun in between may not have counted this seat.
     check_ready(realtime)?;
-    Ok(Guest { hello, seat: Some(seat), accept, subprotocol: offer.subprotocol })
+    Ok(Guest { hello, seat: Some(seat), accept, subprotocol, compression })
 }
 
 fn too_many_handshakes(whose: &str, wait: Duration) -> Problem {
@@ -231,6 +235,7 @@ fn hello(
     endpoint: Endpoint,
     identity: Option<Identity>,
     query: &Query<'_>,
+    compression: Option<Agreement>,
 ) -> Result<Hello, Problem> {
     let connection_id: Arc<str> = uuid::Uuid::now_v7().to_string().into();
     let client_id = query.client_id()?;
@@ -242,6 +247,7 @@ fn hello(
         connection_id,
         position: query.position()?,
         live: query.live()?,
+        compression: compression.map(|agreed| agreed.window_bits()),
     })
 }
 
@@ -265,7 +271,7 @@ fn check_origin(realtime: &Realtime, headers: &HeaderMap, uri: &Uri) -> Result<(
 
 /// Answers 101 and, when the connection has switched, hands its socket over.
 fn switch(realtime: Realtime, guest: Guest, upgrade: OnUpgrade) -> Response {
-    let Guest { hello, seat, accept, subprotocol } = guest;
+    let Guest { hello, seat, accept, subprotocol, compression } = guest;
     tokio::spawn(async move {
         match upgrade.await {
             Ok(upgraded) => match take_socket(upgraded) {
@@ -289,11 +295,18 @@ fn switch(realtime: Realtime, guest: Guest, upgrade: OnUpgrade) -> Response {
         let subprotocol = HeaderValue::from_static(SUBPROTOCOL);
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
     }
+    if let Some(Ok(agreed)) = compression.map(|agreed| HeaderValue::try_from(agreed.to_string())) {
+        headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, agreed);
+    }
     response
 }
 
 /// The answer that lets a client in, for a connection that no HTTP library carries.
-pub(super) fn switching_protocols(accept: &str, subprotocol: bool) -> Bytes {
+pub(super) fn switching_protocols(
+    accept: &str,
+    subprotocol: bool,
+    compression: Option<Agreement>,
+) -> Bytes {
     let mut head = format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Accept: {accept}\r\n"
@@ -302,6 +315,9 @@ pub(super) fn switching_protocols(accept: &str, subprotocol: bool) -> Bytes {
         head += "Sec-WebSocket-Protocol: ";
         head += SUBPROTOCOL;
         head += "\r\n";
+    }
+    if let Some(agreed) = compression {
+        head += &format!("Sec-WebSocket-Extensions: {agreed}\r\n");
     }
     head += "\r\n";
     head.into()

@@ -14,6 +14,7 @@ use draftwire_store::{Author, Submission};
 use super::{Desk, Endpoint, Session};
 use crate::clock::Now;
 use crate::committer::{Pending, Reply, unavailable};
+use crate::compression::frame_for_one;
 use crate::delivery::{ConnectionKey, text_frame};
 use crate::outbox::Outbox;
 
@@ -29,7 +30,7 @@ impl Session {
     ) {
         desk.stats.messages_in.increment();
         if self.endpoint == Endpoint::Echo {
-            outbox.push(text_frame(text));
+            outbox.push(frame_for_one(text_frame(text), self.compression));
             return;
         }
         match ClientFrame::decode(text) {
@@ -67,7 +68,10 @@ impl Session {
     pub fn binary(&mut self, bytes: &[u8], outbox: &mut Outbox, desk: &Desk, now: Now) {
         desk.stats.messages_in.increment();
         match self.endpoint {
-            Endpoint::Echo => outbox.push(draftwire_websocket::encode::binary(bytes).into()),
+            Endpoint::Echo => {
+                let frame = draftwire_websocket::encode::binary(bytes).into();
+                outbox.push(frame_for_one(frame, self.compression));
+            }
             Endpoint::Realtime | Endpoint::Progress => {
                 self.close(CloseCode::Unsupported, outbox, desk, now.steady);
             }

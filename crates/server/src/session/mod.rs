@@ -28,12 +28,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use draftwire_protocol::{CloseCode, Position};
-use draftwire_websocket::encode;
+use draftwire_websocket::{WindowBits, encode};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::auth::{Gate, Identity};
 use crate::clock::{Now, Tick};
 use crate::committer::Committer;
+use crate::compression::SharedFrame;
 use crate::outbox::Outbox;
 use crate::rate::{Bucket, Buckets};
 use crate::settings::Settings;
@@ -82,6 +83,8 @@ pub struct Hello {
     pub position: Option<Position>,
     /// `sync=live`.
     pub live: bool,
+    /// The window of the compressed messages that were agreed on, if they were.
+    pub compression: Option<WindowBits>,
 }
 
 enum Phase {
@@ -122,6 +125,8 @@ pub struct Session {
     pub named: bool,
     /// Made by the server for this connection.
     pub connection_id: Arc<str>,
+    /// The window of the compressed messages that were agreed on, if they were.
+    pub compression: Option<WindowBits>,
     phase: Phase,
     /// The last event that was given to this connection.
     seq: u64,
@@ -155,6 +160,7 @@ impl Session {
             client_id: Arc::clone(&hello.client_id),
             named: hello.named,
             connection_id: Arc::clone(&hello.connection_id),
+            compression: hello.compression,
             phase,
             seq: 0,
             in_flight: 0,
@@ -245,13 +251,13 @@ impl Session {
     }
 
     /// An event was committed. Connections that catch up read it from the log.
-    pub fn event(&mut self, seq: u64, frame: &Bytes, outbox: &mut Outbox) -> bool {
+    pub fn event(&mut self, seq: u64, frame: &mut SharedFrame, outbox: &mut Outbox) -> bool {
         let wanted = self.endpoint == Endpoint::Realtime
             && matches!(self.phase, Phase::Live)
             && seq > self.seq;
         if wanted {
             self.seq = seq;
-            outbox.push(frame.clone());
+            outbox.push(frame.get(self.compression));
         }
         wanted
     }
@@ -286,10 +292,10 @@ impl Session {
     }
 
     /// A frame without a place in the history: progress, an application's own event.
-    pub fn publish(&mut self, frame: &Bytes, outbox: &mut Outbox) -> bool {
+    pub fn publish(&mut self, frame: &mut SharedFrame, outbox: &mut Outbox) -> bool {
         let open = matches!(self.phase, Phase::CatchingUp(_) | Phase::Live);
         if open {
-            outbox.push(frame.clone());
+            outbox.push(frame.get(self.compression));
         }
         open
     }
@@ -457,6 +463,7 @@ mod tests {
             named: true,
             position: None,
             live: false,
+            compression: None,
         };
         let mut session = Session::new(&hello, &desk, at(0));
         let mut outbox = Outbox::default();

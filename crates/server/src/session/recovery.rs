@@ -1,5 +1,7 @@
 //! The frames that bring a device up to the head: `WELCOME`, then the delta or the snapshot.
 //!
+//! All but `WELCOME`, which is short, is compressed for a connection that agreed to that.
+//!
 //! Pure: from what the store has read to bytes. When they are sent is the session's business.
 
 use bytes::Bytes;
@@ -7,8 +9,10 @@ use draftwire_protocol::Timestamp;
 use draftwire_protocol::limits::SNAPSHOT_PART_BYTES_MAX;
 use draftwire_protocol::reply::{Head, Recovery, SnapshotPart, SnapshotReason, Welcome};
 use draftwire_store::{CommittedEvent, Plan, Recovered};
+use draftwire_websocket::WindowBits;
 
 use super::Hello;
+use crate::compression::frame_for_one;
 use crate::delivery::text_frame;
 use crate::settings::Settings;
 
@@ -30,9 +34,9 @@ pub fn frames(
     let head = Some(&recovered.head);
     let mut frames =
         vec![welcome(hello, head, recovered.last_mutation_id, recovery, settings, now)];
-    frames.extend(events(&recovered.events));
+    frames.extend(events(&recovered.events, hello.compression));
     if let Plan::Snapshot(reason) | Plan::Lost(reason) = recovered.plan {
-        push_snapshot(&mut frames, recovered, reason, now);
+        push_snapshot(&mut frames, recovered, reason, hello.compression, now);
     }
     frames
 }
@@ -61,9 +65,12 @@ pub fn welcome(
     text_frame(&welcome.to_frame(now))
 }
 
-/// Events as frames.
-pub fn events(events: &[CommittedEvent]) -> impl Iterator<Item = Bytes> + '_ {
-    events.iter().map(|event| text_frame(&event.frame))
+/// Events as frames, compressed where the connection agreed to that.
+pub fn events(
+    events: &[CommittedEvent],
+    compression: Option<WindowBits>,
+) -> impl Iterator<Item = Bytes> + '_ {
+    events.iter().map(move |event| frame_for_one(text_frame(&event.frame), compression))
 }
 
 /// Cuts the documents into parts. A part holds at least one document, however large.
@@ -71,8 +78,13 @@ fn push_snapshot(
     frames: &mut Vec<Bytes>,
     recovered: &Recovered,
     reason: SnapshotReason,
+    compression: Option<WindowBits>,
     now: Timestamp,
 ) {
+    // Each part is compressed before the next is made: no more is in memory than without.
+    let frame = |part: &SnapshotPart<'_>| {
+        frame_for_one(text_frame(&part.to_frame(&recovered.head, now)), compression)
+    };
     let drafts = recovered.drafts.iter().map(|document| (true, document.as_str()));
     let pending = recovered.pending.iter().map(|document| (false, document.as_str()));
     let mut part = SnapshotPart { reason, drafts: Vec::new(), pending: Vec::new(), more: true };
@@ -80,7 +92,7 @@ fn push_snapshot(
     for (is_draft, document) in drafts.chain(pending) {
         let empty = part.drafts.is_empty() && part.pending.is_empty();
         if !empty && bytes + document.len() + 1 > SNAPSHOT_PART_BYTES_MAX {
-            frames.push(text_frame(&part.to_frame(&recovered.head, now)));
+            frames.push(frame(&part));
             part.drafts.clear();
             part.pending.clear();
             bytes = PART_FRAME_BYTES;
@@ -90,5 +102,5 @@ fn push_snapshot(
         list.push(document);
     }
     part.more = false;
-    frames.push(text_frame(&part.to_frame(&recovered.head, now)));
+    frames.push(frame(&part));
 }

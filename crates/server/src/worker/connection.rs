@@ -56,6 +56,10 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(newcomer: Newcomer, key: ConnectionKey, desk: &Desk, now: Now) -> Self {
         let session = Session::new(&newcomer.hello, desk, now);
+        let mut decoder = Decoder::new(Role::Server, newcomer.message_bytes_max);
+        if session.compression.is_some() {
+            decoder = decoder.with_compression();
+        }
         let mut outbox = Outbox::default();
         if !newcomer.greeting.is_empty() {
             outbox.push_exempt(newcomer.greeting);
@@ -67,7 +71,7 @@ impl Connection {
             connected_at: now.wall,
             outbox_bytes_max: newcomer.outbox_bytes_max,
             socket: newcomer.socket,
-            decoder: Decoder::new(Role::Server, newcomer.message_bytes_max),
+            decoder,
             stash: newcomer.leftover,
             // The system tells at registration if there is something.
             readable: false,

@@ -1,6 +1,7 @@
 //! From one frame to many outboxes: events of a user, published frames, broadcasts in slices.
 //!
-//! Frames are shared, never copied. A broadcast to everybody walks over the connections slice by
+//! Frames are shared, never copied, and where connections have agreed to compressed ones, compressed
+//! once for all of them here. A broadcast to everybody walks over the connections slice by
 //! slice between other work, so that it does not hold up anybody's events. All broadcasts share
 //! one walk: a later one joins it where it is and goes round once, so what was published in one
 //! go leaves each socket in one write.
@@ -14,6 +15,7 @@ use tokio::sync::oneshot;
 use super::connection::Connection;
 use super::job::Audience;
 use super::state::State;
+use crate::compression::SharedFrame;
 use crate::delivery::Delivery;
 use crate::session::Endpoint;
 
@@ -30,7 +32,7 @@ pub(super) struct Broadcasts {
 
 struct Broadcast {
     endpoint: Endpoint,
-    frame: Bytes,
+    frame: SharedFrame,
     /// Where the walk was when this one joined it.
     from: u32,
     /// The walk has begun anew since: at `from` this one is done.
@@ -59,7 +61,7 @@ impl Broadcasts {
         let from = self.walk;
         self.active.push_back(Broadcast {
             endpoint,
-            frame,
+            frame: SharedFrame::new(frame),
             from,
             wrapped: false,
             reached: 0,
@@ -101,7 +103,7 @@ impl State {
     pub(super) fn deliver(&mut self, deliveries: Vec<Delivery>) {
         for delivery in deliveries {
             match delivery {
-                Delivery::Event { user, seq, frame } => self.event(&user, seq, &frame),
+                Delivery::Event { user, seq, frame } => self.event(&user, seq, frame),
                 Delivery::Answer { connection: key, frame, rejected } => {
                     if rejected {
                         self.desk.stats.rejected_commands.increment();
@@ -116,17 +118,18 @@ impl State {
         }
     }
 
-    fn event(&mut self, user: &Arc<str>, seq: u64, frame: &Bytes) {
+    fn event(&mut self, user: &Arc<str>, seq: u64, frame: Bytes) {
         let Some(user) = self.users.get_mut(user) else { return };
         user.fanned = user.fanned.max(seq);
         for waiting in user.waiting.drain(..) {
             // A caller who has gone waits no more.
             let _ = waiting.send(());
         }
+        let mut frame = SharedFrame::new(frame);
         let mut reached = 0;
         for &index in &user.connections {
             let Some(connection) = self.slots.get(index) else { continue };
-            if connection.session.event(seq, frame, &mut connection.outbox) {
+            if connection.session.event(seq, &mut frame, &mut connection.outbox) {
                 reached += 1;
                 if !connection.touched {
                     connection.touched = true;
@@ -149,16 +152,17 @@ impl State {
                 self.broadcasts.join(endpoint, frame, count, self.slots.len());
             }
             Audience::User(user) => {
+                let mut frame = SharedFrame::new(frame);
                 let mut reached = 0;
                 for index in self.places_of(&user) {
-                    reached += usize::from(self.publish_to(index, endpoint, &frame));
+                    reached += usize::from(self.publish_to(index, endpoint, &mut frame));
                 }
                 tell(count, reached);
             }
         }
     }
 
-    fn publish_to(&mut self, index: u32, endpoint: Endpoint, frame: &Bytes) -> bool {
+    fn publish_to(&mut self, index: u32, endpoint: Endpoint, frame: &mut SharedFrame) -> bool {
         let Some(Connection { session, outbox, .. }) = self.slots.get(index) else { return false };
         let reached = session.endpoint == endpoint && session.publish(frame, outbox);
         if reached {
@@ -179,7 +183,7 @@ impl State {
             let mut reached = false;
             for broadcast in &mut broadcasts.active {
                 if session.endpoint == broadcast.endpoint
-                    && session.publish(&broadcast.frame, outbox)
+                    && session.publish(&mut broadcast.frame, outbox)
                 {
                     broadcast.reached += 1;
                     sent += 1;

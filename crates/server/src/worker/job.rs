@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use draftwire_protocol::{CloseCode, Timestamp};
+use draftwire_websocket::WindowBits;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::socket::Socket;
@@ -152,4 +153,6 @@ pub struct RecoveryAsk {
     pub joining: Option<Box<Hello>>,
     /// The last event it was given.
     pub seq: u64,
+    /// The window of the compressed messages that it has agreed on, if it has.
+    pub compression: Option<WindowBits>,
 }

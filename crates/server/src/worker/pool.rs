@@ -12,6 +12,7 @@ use super::connection::Connection;
 use super::job::{ConnectionInfo, Newcomer, RecoveryAsk, Which};
 use super::state::State;
 use crate::clock::Now;
+use crate::compression::SharedFrame;
 use crate::delivery::ConnectionKey;
 use crate::session::Endpoint;
 
@@ -61,14 +62,17 @@ impl State {
         match hello.endpoint {
             Endpoint::Realtime => {
                 // What answers the handshake waits for the recovery: both leave in one write.
+                let compression = hello.compression;
                 let joining = Some(Box::new(hello));
-                return (self.start_recovery)(RecoveryAsk { key, user, joining, seq: 0 });
+                let ask = RecoveryAsk { key, user, joining, seq: 0, compression };
+                return (self.start_recovery)(ask);
             }
             Endpoint::Progress => {
                 let frames = self.progress.current(&user, now.steady);
                 let Some(connection) = self.slots.get(index) else { return };
                 for frame in frames {
-                    connection.session.publish(&frame, &mut connection.outbox);
+                    let mut frame = SharedFrame::new(frame);
+                    connection.session.publish(&mut frame, &mut connection.outbox);
                 }
             }
             Endpoint::Echo => {}

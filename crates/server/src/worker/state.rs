@@ -277,7 +277,9 @@ impl State {
             let Connection { session, outbox, key, .. } = connection;
             let read_on = session.recovery_taken(fanned, outbox);
             if let Some(seq) = read_on {
-                (self.start_recovery)(RecoveryAsk { key: *key, user, joining: None, seq });
+                let compression = session.compression;
+                let ask = RecoveryAsk { key: *key, user, joining: None, seq, compression };
+                (self.start_recovery)(ask);
             } else if !outbox.is_empty() {
                 self.touch(index);
             }

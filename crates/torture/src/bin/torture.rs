@@ -8,17 +8,27 @@ use std::time::Duration;
 
 use draftwire_torture::rig::nemesis::ALL;
 use draftwire_torture::rig::run::TABLE_HEAD;
-use draftwire_torture::rig::{Nemesis, Settings, run};
+use draftwire_torture::rig::{Nemesis, Settings, run, soak, stopped_reader};
 
 const USAGE: &str = "usage: torture [--server FILE] [--folder DIR] [--users N] [--devices N] \
-                     [--seconds N] [--seed N] [NEMESIS …]\n  without a NEMESIS: all of them";
+                     [--seconds N] [--seed N] [NEMESIS …]\n  without a NEMESIS: all of them\n  \
+                     instead of one: soak, stopped-reader";
 
 /// Of a broken run, that many violations tell the story.
 const VIOLATIONS_SHOWN: usize = 5;
 
+/// Pairs of rounds with and without the device that reads nothing.
+const STOPPED_READER_PAIRS: usize = 10;
+
+enum Work {
+    Nemeses(Vec<Nemesis>),
+    Soak,
+    StoppedReader,
+}
+
 struct Arguments {
     settings: Settings,
-    nemeses: Vec<Nemesis>,
+    work: Work,
 }
 
 fn main() -> ExitCode {
@@ -32,7 +42,7 @@ fn main() -> ExitCode {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(torture(arguments)),
+        Ok(runtime) => runtime.block_on(work(arguments)),
         Err(error) => {
             eprintln!("torture: {error}");
             ExitCode::FAILURE
@@ -50,8 +60,16 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
         span: Duration::from_secs(8),
         seed: 1,
     };
-    let mut nemeses = Vec::new();
+    let (mut nemeses, mut instead) = (Vec::new(), None);
     while let Some(argument) = given.next() {
+        match &*argument {
+            "soak" => instead = Some(Work::Soak),
+            "stopped-reader" => instead = Some(Work::StoppedReader),
+            _ => {}
+        }
+        if instead.is_some() {
+            continue;
+        }
         if !argument.starts_with("--") {
             nemeses.push(Nemesis::named(&argument).ok_or(format!("no nemesis '{argument}'"))?);
             continue;
@@ -75,14 +93,36 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
     if nemeses.is_empty() {
         nemeses = ALL.iter().map(|(_, nemesis)| *nemesis).collect();
     }
-    Ok(Arguments { settings, nemeses })
+    Ok(Arguments { settings, work: instead.unwrap_or(Work::Nemeses(nemeses)) })
 }
 
-async fn torture(arguments: Arguments) -> ExitCode {
+async fn work(Arguments { settings, work }: Arguments) -> ExitCode {
+    let done = match work {
+        Work::Nemeses(nemeses) => return torture(&settings, nemeses).await,
+        Work::Soak => {
+            println!("{}", soak::TABLE_HEAD);
+            soak::soak(&settings, |sample| println!("{sample}")).await
+        }
+        Work::StoppedReader => {
+            println!("{}", stopped_reader::TABLE_HEAD);
+            let show = |round| println!("{round}");
+            stopped_reader::rounds(&settings, STOPPED_READER_PAIRS, show).await
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("torture: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn torture(settings: &Settings, nemeses: Vec<Nemesis>) -> ExitCode {
     println!("{TABLE_HEAD}");
     let mut failed = false;
-    for nemesis in arguments.nemeses {
-        match run(&arguments.settings, nemesis).await {
+    for nemesis in nemeses {
+        match run(settings, nemesis).await {
             Ok(report) => {
                 println!("{report}");
                 let shown = report.violations.iter().take(VIOLATIONS_SHOWN);
@@ -95,7 +135,7 @@ async fn torture(arguments: Arguments) -> ExitCode {
                 }
                 failed |= idle || !report.violations.is_empty();
                 if !failed {
-                    drop(std::fs::remove_dir_all(&arguments.settings.folder));
+                    drop(std::fs::remove_dir_all(&settings.folder));
                 }
             }
             Err(why) => {
@@ -104,7 +144,7 @@ async fn torture(arguments: Arguments) -> ExitCode {
             }
         }
         if failed {
-            eprintln!("journals and log are in {}", arguments.settings.folder.display());
+            eprintln!("journals and log are in {}", settings.folder.display());
             break;
         }
     }

@@ -8,25 +8,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use draftwire_server::auth::{ClaimRules, Hs256};
 use fastrand::Rng;
 use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{WebSocketStream, client_async};
 
-use super::server::SECRET;
+use super::socket::{self, Socket, token, user_name};
 use crate::client::Client;
 
 /// Commands that a device has under way at most.
 const AHEAD: usize = 16;
-/// How long a handshake may take before the device tries again.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 
 /// What the rig tells its devices while they run.
 #[derive(Debug, Clone)]
@@ -71,8 +64,6 @@ pub struct Device {
     tally: Arc<Tally>,
     rng: Rng,
 }
-
-type Socket = WebSocketStream<TcpStream>;
 
 /// Why a conversation has ended.
 enum End {
@@ -131,24 +122,8 @@ impl Device {
             let orders = self.orders.borrow();
             (orders.address, orders.token_seconds)
         };
-        let mut target = format!("ws://{address}/ws/realtime?clientId={}", self.client.name);
-        if let Some(position) = &self.client.position {
-            target += &format!("&epoch={}&seq={}", position.epoch, position.seq);
-            if let Some(at) = position.at {
-                target += &format!("&at={at}");
-            }
-        }
-        let mut request = target.into_client_request()?;
-        let bearer = format!("Bearer {}", token(&user_name(self.user), seconds));
-        let bearer =
-            HeaderValue::from_str(&bearer).map_err(|error| Error::HttpFormat(error.into()))?;
-        request.headers_mut().insert("Authorization", bearer);
-        let opening = async {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            Ok(client_async(request, stream).await?.0)
-        };
-        timeout(HANDSHAKE_MAX, opening).await.unwrap_or(Err(Error::ConnectionClosed))
+        let token = token(&user_name(self.user), seconds);
+        socket::open(address, &token, &self.client.name, self.client.position.as_ref()).await
     }
 
     async fn converse(&mut self, mut socket: Socket) -> End {
@@ -265,17 +240,4 @@ impl Device {
             tokio::time::sleep_until(until).await;
         }
     }
-}
-
-/// A user's name by his number.
-pub fn user_name(user: usize) -> String {
-    format!("user-{user}")
-}
-
-/// A token that is good for so many seconds.
-pub fn token(user: &str, seconds: u64) -> String {
-    let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
-    let claims = format!(r#"{{"sub":"{user}","iat":{now},"exp":{}}}"#, now + seconds);
-    let signer = Hs256::new(SECRET.as_bytes(), ClaimRules::default()).expect("a long secret");
-    signer.sign(&claims).expect("claims can be signed")
 }

@@ -9,15 +9,21 @@
 //! |---|---|
 //! | `server` | the process: starting, signals, its memory |
 //! | `proxy` | the network between, which can be cut, slowed and sliced |
+//! | `socket` | opening a connection |
 //! | `device` | a client on a real socket, with its journal |
 //! | `nemesis` | what goes wrong |
 //! | `run` | one run from beginning to verdict |
+//! | `soak` | hours of coming and going, and what they do to the memory |
+//! | `stopped_reader` | one device that reads nothing, among a thousand |
 
 pub mod device;
 pub mod nemesis;
 pub mod proxy;
 pub mod run;
 pub mod server;
+pub mod soak;
+pub mod socket;
+pub mod stopped_reader;
 
 pub use nemesis::Nemesis;
 pub use run::{Report, Settings, run};

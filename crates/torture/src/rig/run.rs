@@ -17,10 +17,11 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::device::{Device, Orders, Tally, token, user_name};
+use super::device::{Device, Orders, Tally};
 use super::nemesis::{HEARTBEAT, Nemesis, Victim};
 use super::proxy::Proxy;
 use super::server::Server;
+use super::socket::{token, user_name};
 use crate::check::{Check, Violation, check};
 use crate::client::Client;
 use crate::history::{DeviceHistory, Final, Record, UserHistory};

@@ -543,5 +543,6 @@ fn hello(device: &Device, connection: &str) -> Hello {
         named: true,
         position: device.client.position.clone(),
         live: false,
+        compression: None,
     }
 }
