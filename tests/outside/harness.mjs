@@ -119,9 +119,9 @@ export class Device {
   }
 
   /** By the way browsers use: the token as a subprotocol. */
-  static async open(server, token, clientId, query = '') {
+  static async open(server, token, clientId, query = '', options = {}) {
     const url = `${server.ws}/ws/realtime?clientId=${clientId}${query}`;
-    const device = new Device(url, ['draftwire.v1', `draftwire.bearer.${token}`]);
+    const device = new Device(url, ['draftwire.v1', `draftwire.bearer.${token}`], options);
     await device.opened;
     device.welcome = (await device.inbox.find('WELCOME')).payload;
     return device;

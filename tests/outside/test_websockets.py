@@ -20,6 +20,7 @@ import unittest
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Opcode
 
 SECRET = b"a secret for tests only, at least 32 bytes"
@@ -43,7 +44,7 @@ def token(user):
 class Server:
     """A server of one's own on free ports, with the echo."""
 
-    def __init__(self):
+    def __init__(self, *more_flags):
         binary = os.environ.get("DRAFTWIRE_BIN")
         if not binary:
             raise RuntimeError("DRAFTWIRE_BIN must name the binary: run scripts/test-outside.sh")
@@ -52,7 +53,7 @@ class Server:
         with open(secret, "wb") as file:
             file.write(SECRET + b"\n")
         self.log = open(os.path.join(self.folder, "log"), "w+b")
-        flags = ["--listen", "127.0.0.1:0", "--conformance-echo", "127.0.0.1:0"]
+        flags = ["--listen", "127.0.0.1:0", "--conformance-echo", "127.0.0.1:0", *more_flags]
         data = os.path.join(self.folder, "data")
         self.process = subprocess.Popen(
             [binary, "serve", "--data", data, "--jwt-secret-file", secret, *flags],
@@ -81,9 +82,11 @@ class Server:
 
 
 class WithServer(unittest.IsolatedAsyncioTestCase):
+    flags = ()
+
     @classmethod
     def setUpClass(cls):
-        cls.server = Server()
+        cls.server = Server(*cls.flags)
 
     @classmethod
     def tearDownClass(cls):
@@ -230,6 +233,59 @@ class Echo(WithServer):
             self.assertNotIn("Sec-WebSocket-Extensions", socket.response.headers)
             await socket.send("plain")
             self.assertEqual(await socket.recv(), "plain")
+
+
+class Compressed(WithServer):
+    """permessage-deflate (RFC 7692), switched on."""
+
+    flags = ("--compression",)
+    large = json.dumps([{"sku": f"SKU-{n}", "quantity": n % 7} for n in range(2_000)])
+
+    async def test_messages_of_every_size_come_back_compressed(self):
+        async with self.echo(compression="deflate") as socket:
+            agreed = socket.response.headers["Sec-WebSocket-Extensions"]
+            self.assertIn("server_no_context_takeover", agreed)
+            self.assertIn("client_no_context_takeover", agreed)
+            for message in ["", "plain", self.large, "€" * 70_000, os.urandom(100_000)]:
+                for _ in range(2):
+                    await socket.send(message)
+                    self.assertEqual(await socket.recv(), message)
+            await socket.send([self.large[:10], self.large[10:50_000], self.large[50_000:]])
+            self.assertEqual(await socket.recv(), self.large)
+
+    async def test_every_window_that_a_client_asks_for_is_kept_to(self):
+        for bits in range(9, 16):
+            factory = ClientPerMessageDeflateFactory(
+                server_max_window_bits=bits, client_max_window_bits=bits
+            )
+            async with self.echo(compression=None, extensions=[factory]) as socket:
+                agreed = socket.response.headers["Sec-WebSocket-Extensions"]
+                self.assertIn(f"server_max_window_bits={bits}", agreed)
+                await socket.send(self.large)
+                self.assertEqual(await socket.recv(), self.large)
+
+    async def test_a_bomb_is_closed_with_1009_and_costs_nobody_else_anything(self):
+        async with self.realtime("good", "phone") as good:
+            await frame(good, "WELCOME")
+            for _ in range(3):
+                async with self.realtime("evil", compression="deflate") as socket:
+                    await socket.send("[" * (60 * MIB))
+                    self.assertEqual(await closing(socket), 1009)
+            self.assertLess(resident_bytes(self.server.process.pid), 50 * MIB)
+            await good.send('{"type":"DRAFT_CREATE","mutationId":1,"payload":{"data":{}}}')
+            await frame(good, "ACK")
+
+    async def test_what_is_no_deflate_stream_is_closed_with_1007(self):
+        async with self.echo(compression="deflate") as socket:
+            # A block of a kind that there is not.
+            socket.transport.write(b"\xc1\x81\x00\x00\x00\x00\xff")
+            self.assertEqual(await closing(socket), 1007)
+
+
+def resident_bytes(pid):
+    """The resident memory of a process."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status.read())[1]) * 1024
 
 
 class Realtime(WithServer):

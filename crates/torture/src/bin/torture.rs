@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use draftwire_torture::rig::nemesis::ALL;
 use draftwire_torture::rig::run::TABLE_HEAD;
-use draftwire_torture::rig::{Nemesis, Settings, run, soak, stopped_reader};
+use draftwire_torture::rig::{Nemesis, Settings, compression, run, soak, stopped_reader};
 
 const USAGE: &str = "usage: torture [--server FILE] [--folder DIR] [--users N] [--devices N] \
                      [--seconds N] [--seed N] [NEMESIS …]\n  without a NEMESIS: all of them\n  \
-                     instead of one: soak, stopped-reader";
+                     instead of one: soak, stopped-reader, compression";
 
 /// Of a broken run, that many violations tell the story.
 const VIOLATIONS_SHOWN: usize = 5;
@@ -24,6 +24,7 @@ enum Work {
     Nemeses(Vec<Nemesis>),
     Soak,
     StoppedReader,
+    Compression,
 }
 
 struct Arguments {
@@ -65,6 +66,7 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
         match &*argument {
             "soak" => instead = Some(Work::Soak),
             "stopped-reader" => instead = Some(Work::StoppedReader),
+            "compression" => instead = Some(Work::Compression),
             _ => {}
         }
         if instead.is_some() {
@@ -107,6 +109,13 @@ async fn work(Arguments { settings, work }: Arguments) -> ExitCode {
             println!("{}", stopped_reader::TABLE_HEAD);
             let show = |round| println!("{round}");
             stopped_reader::rounds(&settings, STOPPED_READER_PAIRS, show).await
+        }
+        Work::Compression => {
+            println!("{}", compression::TABLE_HEAD);
+            let costs = compression::measure(&settings, |cost| println!("{cost}")).await;
+            costs.map(|[plain, compressed]| {
+                println!("bytes an idle connection: {plain} plain, {compressed} compressed");
+            })
         }
     };
     match done {

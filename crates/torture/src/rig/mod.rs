@@ -14,8 +14,10 @@
 //! | `nemesis` | what goes wrong |
 //! | `run` | one run from beginning to verdict |
 //! | `soak` | hours of coming and going, and what they do to the memory |
+//! | `compression` | what compressed messages cost and save |
 //! | `stopped_reader` | one device that reads nothing, among a thousand |
 
+pub mod compression;
 pub mod device;
 pub mod nemesis;
 pub mod proxy;

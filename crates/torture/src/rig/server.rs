@@ -128,6 +128,17 @@ impl Server {
         }
     }
 
+    /// Processor time that it has spent so far, in whole hundredths of a second; 0 where it does
+    /// not run.
+    pub fn processor_time(&self) -> Duration {
+        let Some(child) = &self.child else { return Duration::ZERO };
+        let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+        // Behind the name, which may hold anything: fields 14 and 15 of proc_pid_stat(5).
+        let fields = stat.rsplit_once(')').map_or("", |(_, behind)| behind).split_whitespace();
+        let ticks = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
+        Duration::from_millis(ticks.sum::<u64>() * 10)
+    }
+
     /// Its resident memory in bytes; 0 where it does not run.
     pub fn resident_bytes(&self) -> u64 {
         let Some(child) = &self.child else { return 0 };

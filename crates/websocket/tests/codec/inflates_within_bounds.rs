@@ -203,6 +203,27 @@ fn a_bomb_is_refused_at_the_bound() {
     }
 }
 
+/// Decoders of one thread borrow the same inflater: nobody can refer to what another has sent.
+#[test]
+fn a_reference_into_the_message_of_another_is_refused() {
+    let mut next = noise();
+    let message: String = (0..2_000).map(|_| char::from(b' ' + next() % 90)).collect();
+    let mut stream = Compress::new(Compression::new(9), false);
+    let mut flushed = || {
+        let mut out = Vec::with_capacity(8_000);
+        stream.compress_vec(message.as_bytes(), &mut out, FlushCompress::Sync).unwrap();
+        compressed(true, Opcode::Text, out.strip_suffix(&[0x00, 0x00, 0xFF, 0xFF]).unwrap())
+    };
+    let (first, again) = (flushed(), flushed());
+    assert!(again.len() < first.len() / 10, "the second refers to the first");
+    assert_eq!(take(&first).0, text(&message));
+    assert_eq!(take(&again).0, Heard::only_error(ProtocolError::InvalidDeflate));
+    // Nor to what the same connection has sent: each message stands for itself.
+    let (heard, _) = take(&[first, again].concat());
+    assert_eq!(heard.items, text(&message).items);
+    assert_eq!(heard.error, Some(ProtocolError::InvalidDeflate));
+}
+
 /// Neither blocks nor streams without content can be sent for ever.
 #[test]
 fn a_message_of_nothing_at_all_ends_somewhere() {
