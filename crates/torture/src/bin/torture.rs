@@ -18,7 +18,7 @@ const USAGE: &str = "usage: torture [--server FILE] [--folder DIR] [--users N] [
 const VIOLATIONS_SHOWN: usize = 5;
 
 /// Pairs of rounds with and without the device that reads nothing.
-const STOPPED_READER_PAIRS: usize = 10;
+const STOPPED_READER_PAIRS: usize = 5;
 
 enum Work {
     Nemeses(Vec<Nemesis>),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use draftwire_protocol::Position;
 use draftwire_server::auth::{ClaimRules, Hs256};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -33,6 +33,33 @@ pub async fn open(
     client_id: &str,
     position: Option<&Position>,
 ) -> Result<Socket, Error> {
+    let opening = TcpStream::connect(address);
+    open_on(opening, address, token, client_id, position).await
+}
+
+/// The same with a receive buffer of about so many bytes: what is not read backs up soon.
+///
+/// # Errors
+///
+/// As [`open`].
+pub async fn open_narrow(
+    address: SocketAddr,
+    token: &str,
+    client_id: &str,
+    receive_bytes: u32,
+) -> Result<Socket, Error> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(receive_bytes)?;
+    open_on(socket.connect(address), address, token, client_id, None).await
+}
+
+async fn open_on(
+    opening: impl Future<Output = std::io::Result<TcpStream>>,
+    address: SocketAddr,
+    token: &str,
+    client_id: &str,
+    position: Option<&Position>,
+) -> Result<Socket, Error> {
     let mut target = format!("ws://{address}/ws/realtime?clientId={client_id}");
     if let Some(position) = position {
         target += &format!("&epoch={}&seq={}", position.epoch, position.seq);
@@ -44,12 +71,12 @@ pub async fn open(
     let bearer = HeaderValue::from_str(&format!("Bearer {token}"));
     let bearer = bearer.map_err(|error| Error::HttpFormat(error.into()))?;
     request.headers_mut().insert("Authorization", bearer);
-    let opening = async {
-        let stream = TcpStream::connect(address).await?;
+    let handshake = async {
+        let stream = opening.await?;
         stream.set_nodelay(true)?;
         Ok(client_async(request, stream).await?.0)
     };
-    timeout(HANDSHAKE_MAX, opening).await.unwrap_or(Err(Error::ConnectionClosed))
+    timeout(HANDSHAKE_MAX, handshake).await.unwrap_or(Err(Error::ConnectionClosed))
 }
 
 /// A user's name by his number.

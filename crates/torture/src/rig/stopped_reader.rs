@@ -22,12 +22,14 @@ use super::socket::{self, Socket, token, user_name};
 /// Devices that read.
 const READERS: usize = 999;
 /// Events of a round.
-const EVENTS: u64 = 300;
+const EVENTS: u64 = 1_200;
 /// Time between two events.
-const PAUSE: Duration = Duration::from_millis(40);
+const PAUSE: Duration = Duration::from_millis(10);
 /// What a document carries beside its number: a round is more than the kernel holds for one
 /// connection and the outbox behind it.
-const FILLER_BYTES: usize = 12_000;
+const FILLER_BYTES: usize = 4_000;
+/// What the kernel takes for the one that reads nothing.
+const RECEIVE_BYTES: u32 = 4_096;
 /// Longer than any event takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -108,7 +110,7 @@ pub async fn rounds(
     let mut number = 0;
     for round in 0..pairs * 2 + 1 {
         let stopped = round % 2 == 0;
-        let sleeper = if stopped { Some(join(server.address, "stopped").await?) } else { None };
+        let sleeper = if stopped { Some(stopped_reader(server.address).await?) } else { None };
         let mut resident_bytes = 0;
         for _ in 0..EVENTS {
             number += 1;
@@ -144,6 +146,12 @@ async fn join(address: SocketAddr, name: &str) -> Result<Socket, String> {
     let token = token(&user_name(0), 24 * 3_600);
     let socket = socket::open(address, &token, name, None).await;
     socket.map_err(|error| format!("{name} can't connect: {error}"))
+}
+
+async fn stopped_reader(address: SocketAddr) -> Result<Socket, String> {
+    let token = token(&user_name(0), 24 * 3_600);
+    let socket = socket::open_narrow(address, &token, "stopped", RECEIVE_BYTES).await;
+    socket.map_err(|error| format!("the one that is to read nothing can't connect: {error}"))
 }
 
 /// Reads at last what has come, and how it ends; `None` where it has not ended.
