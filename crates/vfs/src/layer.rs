@@ -23,6 +23,8 @@ impl Code {
     pub const DELETE: Self = Self(ffi::SQLITE_IOERR_DELETE);
     /// There is no room.
     pub const FULL: Self = Self(ffi::SQLITE_FULL);
+    /// What was read is not what was written.
+    pub const DATA: Self = Self(ffi::SQLITE_IOERR_DATA);
     /// The file can't be opened.
     pub const CANNOT_OPEN: Self = Self(ffi::SQLITE_CANTOPEN);
 }
@@ -105,6 +107,15 @@ pub trait FileLayer: Send {
     }
 }
 
+/// What SQLite opens a file as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A database.
+    Database,
+    /// A write-ahead log, a journal, or a temporary file of any kind.
+    Other,
+}
+
 /// A layer over the files of one VFS. Called from any thread.
 pub trait Layer: Send + Sync + 'static {
     /// SQLite is about to open a file; `path` is `None` for a temporary one.
@@ -112,7 +123,7 @@ pub trait Layer: Send + Sync + 'static {
     /// # Errors
     ///
     /// Where it is not to be opened.
-    fn open(&self, path: Option<&Path>) -> Result<Box<dyn FileLayer>, Code>;
+    fn open(&self, path: Option<&Path>, kind: FileKind) -> Result<Box<dyn FileLayer>, Code>;
 
     /// SQLite deletes a file; `delete` does it.
     ///

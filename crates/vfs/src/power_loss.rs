@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fastrand::Rng;
 
-use crate::layer::{Below, Code, FileLayer, Layer};
+use crate::layer::{Below, Code, FileKind, FileLayer, Layer};
 use crate::undo::{Luck, Unsynced};
 
 /// A disk for tests; a clone is the same disk.
@@ -194,7 +194,7 @@ impl Disk {
 struct Files(Arc<Mutex<Disk>>);
 
 impl Layer for Files {
-    fn open(&self, path: Option<&Path>) -> Result<Box<dyn FileLayer>, Code> {
+    fn open(&self, path: Option<&Path>, _kind: FileKind) -> Result<Box<dyn FileLayer>, Code> {
         let mut disk = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if disk.stopped {
             return Err(Code::CANNOT_OPEN);

@@ -13,9 +13,10 @@ use std::path::Path;
 use std::ptr;
 use std::sync::OnceLock;
 
+use rusqlite::Connection;
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_io_methods, sqlite3_vfs};
 
-use crate::layer::{Below, Code, FileLayer, Layer};
+use crate::layer::{Below, Code, FileKind, FileLayer, Layer};
 
 /// What the VFS's `pAppData` points to.
 struct Shim {
@@ -40,12 +41,23 @@ const SYSTEM_FILE_OFFSET: usize = size_of::<Head>().next_multiple_of(16);
 ///
 /// A sentence where SQLite does not take it, or has no VFS of the system's.
 pub fn register(name: &str, layer: impl Layer) -> Result<(), String> {
-    let name = CString::new(name).map_err(|_| "a name holds no NUL".to_owned())?.into_raw();
-    // SAFETY: initializes the library if that was not done, and finds the default VFS, which lives
-    // as long as the process.
-    let system = unsafe { ffi::sqlite3_vfs_find(ptr::null()) };
+    register_over(name, None, layer)
+}
+
+/// The same over another VFS that was registered, instead of the system's.
+///
+/// # Errors
+///
+/// As [`register`], and where there is no such VFS.
+pub fn register_over(name: &str, base: Option<&str>, layer: impl Layer) -> Result<(), String> {
+    let text = |name: &str| CString::new(name).map_err(|_| "a name holds no NUL".to_owned());
+    let (name, base) = (text(name)?.into_raw(), base.map(text).transpose()?);
+    let base = base.as_ref().map_or(ptr::null(), |base| base.as_ptr());
+    // SAFETY: initializes the library if that was not done, and finds a VFS by a name that ends
+    // with NUL, or the default one. What is registered is never taken away by us.
+    let system = unsafe { ffi::sqlite3_vfs_find(base) };
     if system.is_null() {
-        return Err("there is no VFS of the system's".into());
+        return Err("there is no such VFS below".into());
     }
     // SAFETY: it was found, and is never changed.
     let below = unsafe { &*system };
@@ -82,9 +94,28 @@ pub fn register(name: &str, layer: impl Layer) -> Result<(), String> {
     }
 }
 
+/// Asks SQLite to leave so many bytes free at the end of every page. It has no effect once the
+/// database has pages.
+///
+/// # Errors
+///
+/// SQLite's code.
+pub fn reserve(connection: &Connection, bytes: u8) -> Result<(), Code> {
+    let mut bytes = c_int::from(bytes);
+    // SAFETY: the connection is open while it is borrowed; this operation reads and writes one int.
+    outcome(unsafe {
+        ffi::sqlite3_file_control(
+            connection.handle(),
+            c"main".as_ptr(),
+            ffi::SQLITE_FCNTL_RESERVE_BYTES,
+            (&raw mut bytes).cast(),
+        )
+    })
+}
+
 /// # Safety
 ///
-/// `vfs` is one that [`register`] has made.
+/// `vfs` is one that [`register_over`] has made.
 unsafe fn shim<'a>(vfs: *mut sqlite3_vfs) -> &'a Shim {
     // SAFETY: its `pAppData` is a `Shim` that is never freed.
     unsafe { &*(*vfs).pAppData.cast::<Shim>() }
@@ -189,8 +220,10 @@ unsafe extern "C" fn open(
         (*head).layer = ptr::null_mut();
         shim(vfs)
     };
+    let kind =
+        if flags & ffi::SQLITE_OPEN_MAIN_DB == 0 { FileKind::Other } else { FileKind::Database };
     // SAFETY: SQLite passes null or a name that ends with NUL.
-    let layer = match shim.layer.open(unsafe { path(name) }) {
+    let layer = match shim.layer.open(unsafe { path(name) }, kind) {
         Ok(layer) => layer,
         Err(code) => return code.0,
     };
@@ -329,7 +362,7 @@ file_passed_on!(unlock, xUnlock, ffi::SQLITE_IOERR, level: c_int);
 file_passed_on!(check_reserved_lock, xCheckReservedLock, ffi::SQLITE_IOERR, result: *mut c_int);
 file_passed_on!(file_control, xFileControl, ffi::SQLITE_NOTFOUND, operation: c_int, argument: *mut c_void);
 file_passed_on!(sector_size, xSectorSize, 4096);
-file_passed_on!(device_characteristics, xDeviceCharacteristics, 0);
+file_passed_on!(characteristics_below, xDeviceCharacteristics, 0);
 file_passed_on!(shm_map, xShmMap, ffi::SQLITE_IOERR, page: c_int, size: c_int, extend: c_int, out: *mut *mut c_void);
 file_passed_on!(shm_lock, xShmLock, ffi::SQLITE_IOERR, offset: c_int, count: c_int, flags: c_int);
 file_passed_on!(shm_unmap, xShmUnmap, ffi::SQLITE_OK, delete: c_int);
@@ -340,6 +373,12 @@ unsafe extern "C" fn shm_barrier(file: *mut sqlite3_file) {
         // SAFETY: the system's file gets what SQLite has passed.
         unsafe { barrier(system.0) };
     }
+}
+
+/// What the system says, but that parts of pages may be read: layers see whole pages.
+unsafe extern "C" fn device_characteristics(file: *mut sqlite3_file) -> c_int {
+    // SAFETY: as SQLite has passed it.
+    unsafe { characteristics_below(file) & !ffi::SQLITE_IOCAP_SUBPAGE_READ }
 }
 
 fn methods() -> *const sqlite3_io_methods {

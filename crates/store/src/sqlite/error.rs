@@ -1,6 +1,7 @@
 //! What SQLite's errors mean for the store: wait, give this command up, or trust nothing more.
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_DATA;
 
 use crate::contract::StoreError;
 
@@ -44,6 +45,11 @@ impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Refused(why) => Self::Unavailable(why),
+            Failure::Sqlite(rusqlite::Error::SqliteFailure(error, _))
+                if error.extended_code == SQLITE_IOERR_DATA =>
+            {
+                Self::Poisoned("a page of the data file is damaged: restore a backup".into())
+            }
             Failure::Sqlite(error) => match error.sqlite_error_code() {
                 Some(
                     ErrorCode::DiskFull

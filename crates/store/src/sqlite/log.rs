@@ -41,16 +41,22 @@ pub(super) fn trim(connection: &Connection, user: &mut User, limits: &StoreLimit
     Ok(())
 }
 
+/// Takes the oldest event that is there: where numbers were changed by hand that may not be the one
+/// behind the floor, and to look for it one by one could take for ever.
 fn trim_oldest(connection: &Connection, user: &mut User) -> Result<()> {
     let mut statement = connection.prepare_cached(
-        "DELETE FROM events WHERE user = ? AND seq = ? RETURNING octet_length(frame), at",
+        "DELETE FROM events WHERE user = ?1 AND seq = (SELECT min(seq) FROM events WHERE user = ?1)
+         RETURNING octet_length(frame), at, seq",
     )?;
-    let seq = user.floor + 1;
-    let row = statement.query_row(params![user.id, seq], |row| Ok((row.get(0)?, row.get(1)?)));
-    let (bytes, at): (u64, i64) = row.optional()?.unwrap_or((0, user.floor_at));
-    user.floor = seq;
-    user.floor_at = at;
-    user.log_bytes = user.log_bytes.saturating_sub(bytes);
+    let oldest = statement
+        .query_row(params![user.id], |row| Ok((row.get::<_, u64>(0)?, row.get(1)?, row.get(2)?)));
+    match oldest.optional()? {
+        Some((bytes, at, seq)) => {
+            (user.floor, user.floor_at) = (seq, at);
+            user.log_bytes = user.log_bytes.saturating_sub(bytes);
+        }
+        None => (user.floor, user.floor_at, user.log_bytes) = (user.seq, user.at, 0),
+    }
     Ok(())
 }
 

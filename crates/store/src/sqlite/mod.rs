@@ -2,7 +2,8 @@
 //!
 //! Owns a folder: `draftwire.db` with its WAL, and `lock`, which keeps a second process out. One
 //! connection writes, in batches; others read beside it. `synchronous=FULL` means that a commit
-//! returns after the WAL was synced: it survives a crash of the process and a power cut.
+//! returns after the WAL was synced: it survives a crash of the process and a power cut. Every page
+//! of the file carries a checksum (`draftwire_vfs::checksums`).
 //!
 //! | file | owns |
 //! |---|---|
@@ -33,6 +34,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use draftwire_protocol::{Collection, Timestamp};
+use draftwire_vfs::checksums;
 use rusqlite::{Connection, OpenFlags, params};
 
 use crate::contract::{
@@ -77,10 +79,8 @@ impl SqliteOptions {
     }
 
     fn open(&self, path: &Path, flags: OpenFlags) -> error::Result<Connection> {
-        Ok(match &self.vfs {
-            Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs.as_str())?,
-            None => Connection::open_with_flags(path, flags)?,
-        })
+        let vfs = checksums::over(self.vfs.as_deref()).map_err(Failure::Refused)?;
+        Ok(Connection::open_with_flags_and_vfs(path, flags, vfs.as_str())?)
     }
 }
 
@@ -121,8 +121,20 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the store, or says in a sentence why it can't be.
+    /// Opens the store.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] with a sentence that says why it can't be.
     pub fn open(options: &SqliteOptions) -> Result<Self, StoreError> {
+        Self::open_files(options).map_err(|error| match error {
+            // There is nothing yet that could be opened anew.
+            StoreError::Poisoned(why) => StoreError::Unavailable(why),
+            other => other,
+        })
+    }
+
+    fn open_files(options: &SqliteOptions) -> Result<Self, StoreError> {
         let folder = &options.folder;
         let refuse = |why: String| StoreError::Unavailable(why);
         fs::create_dir_all(folder).map_err(|error| {
@@ -300,9 +312,12 @@ fn lock(folder: &Path) -> Result<File, String> {
 }
 
 fn open_writer(options: &SqliteOptions, path: &Path) -> Result<Connection, Failure> {
+    schema::refuse_others(path)?;
     let connection = options.open(path, OpenFlags::default())?;
     connection.busy_timeout(Duration::from_secs(2))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    checksums::reserve(&connection, checksums::RESERVED_BYTES)
+        .map_err(|code| Failure::Refused(format!("no room for page checksums ({})", code.0)))?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", options.durability.synchronous())?;
     let moves_from = options.log_pages.saturating_mul(wal::COMMIT_MOVES_AFTER);

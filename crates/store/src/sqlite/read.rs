@@ -241,5 +241,5 @@ fn recovery_bytes(user: &User) -> u64 {
 }
 
 fn snapshot_bytes(user: &User) -> u64 {
-    user.usage.bytes + user.usage.documents * DOCUMENT_FRAME_BYTES
+    user.usage.bytes.saturating_add(user.usage.documents.saturating_mul(DOCUMENT_FRAME_BYTES))
 }

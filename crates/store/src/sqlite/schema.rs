@@ -3,6 +3,11 @@
 //! `user_version` of the file is the format's version; `docs/storage.md` describes the tables for
 //! people who open the file with other tools.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use draftwire_vfs::checksums;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::{Failure, Result};
@@ -10,7 +15,7 @@ use super::error::{Failure, Result};
 /// "drft": tells our files from other SQLite files.
 const APPLICATION_ID: i64 = 0x6472_6674;
 /// The format this version writes.
-pub(super) const FORMAT: i64 = 2;
+pub(super) const FORMAT: i64 = 3;
 
 const TABLES: &str = "
 CREATE TABLE meta (
@@ -88,6 +93,40 @@ CREATE TABLE revocations (
 ) WITHOUT ROWID;
 ";
 
+/// Refuses the file of another program or format by its first bytes
+/// (<https://sqlite.org/fileformat2.html#the_database_header>): its pages have no checksums, so it
+/// could only be called damaged.
+pub(super) fn refuse_others(path: &Path) -> Result<()> {
+    let mut head = [0; 100];
+    let read = File::open(path).and_then(|file| file.read_exact_at(&mut head, 0));
+    if read.is_err() || !head.starts_with(b"SQLite format 3\0") {
+        // There is none yet, or SQLite will say what is wrong.
+        return Ok(());
+    }
+    let number =
+        |at: usize| i64::from(u32::from_be_bytes([0, 1, 2, 3].map(|byte| head[at + byte])));
+    let (reserved_bytes, format, application) = (head[20], number(60), number(68));
+    match (application, format) {
+        (APPLICATION_ID, 0 | FORMAT) => Ok(()),
+        (APPLICATION_ID, other) => Err(other_format(other)),
+        _ if reserved_bytes == checksums::RESERVED_BYTES => Ok(()),
+        _ => Err(other_program()),
+    }
+}
+
+fn other_program() -> Failure {
+    Failure::Refused(
+        "draftwire.db is a database of another program: use another data folder".into(),
+    )
+}
+
+fn other_format(format: i64) -> Failure {
+    Failure::Refused(format!(
+        "the data is of format {format}, this version reads format {FORMAT}: use the draftwire \
+         version that wrote it, or another data folder"
+    ))
+}
+
 /// Makes the tables where there are none, refuses what this version can't read, and returns the
 /// epoch that new users of this store get.
 pub(super) fn prepare(connection: &mut Connection) -> Result<String> {
@@ -95,17 +134,8 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<String> {
     match format {
         0 if is_empty(connection)? => create(connection)?,
         FORMAT => {}
-        0 => {
-            return Err(Failure::Refused(
-                "draftwire.db is a database of another program: use another data folder".into(),
-            ));
-        }
-        other => {
-            return Err(Failure::Refused(format!(
-                "the data is of format {other}, this version reads format {FORMAT}: use the \
-                 draftwire version that wrote it, or another data folder"
-            )));
-        }
+        0 => return Err(other_program()),
+        other => return Err(other_format(other)),
     }
     let epoch =
         connection.query_row("SELECT value FROM meta WHERE name = 'epoch'", [], |row| row.get(0));

@@ -164,19 +164,21 @@ fn a_folder_that_is_none_is_refused() {
 }
 
 #[test]
-fn a_newer_format_is_refused_and_left_as_it_is() {
+fn another_format_is_refused_and_left_as_it_is() {
     let folder = tempfile::tempdir().expect("a folder");
     Desk::new(&defaults(folder.path()), "u").create("a");
-    let set = |format: i64| {
-        let file = rusqlite::Connection::open(folder.path().join("draftwire.db")).expect("open");
-        file.pragma_update(None, "user_version", format).expect("set");
-    };
-    for format in [1, 99, -1] {
-        set(format);
+    let file = folder.path().join("draftwire.db");
+    let sound = fs::read(&file).expect("read");
+    for format in [1_u32, 2, 99] {
+        let mut other = sound.clone();
+        // Where SQLite keeps `user_version` (https://sqlite.org/fileformat2.html).
+        other[60..64].copy_from_slice(&format.to_be_bytes());
+        fs::write(&file, &other).expect("written");
         let why = refusal(open(folder.path(), &StoreLimits::default()));
-        assert!(why.contains(&format!("format {format}")) && why.contains("format 2"), "{why}");
+        assert!(why.contains(&format!("format {format}")) && why.contains("format 3"), "{why}");
+        assert!(fs::read(&file).expect("read") == other, "it was touched");
     }
-    set(2);
+    fs::write(&file, &sound).expect("written");
     assert_eq!(Desk::new(&defaults(folder.path()), "u").state()[0].len(), 1);
 }
 
@@ -401,10 +403,10 @@ fn damage_that_stays_is_reported_by_the_check() {
     bytes[from..to].fill(0xa5);
     fs::write(&file, &bytes).expect("damaged");
     let why = refusal(open_checked(folder.path()));
-    assert!(why.contains("damaged") || why.contains("malformed"), "{why}");
+    assert!(why.contains("data file is damaged"), "{why}");
     fs::write(&file, vec![0xa5; sound.len()]).expect("damaged");
     let why = refusal(open_checked(folder.path()));
-    assert!(why.contains("not a database"), "{why}");
+    assert!(why.contains("damaged"), "{why}");
     fs::write(&file, &sound).expect("restored");
     assert!(open_checked(folder.path()).is_ok());
 }

@@ -2,12 +2,14 @@
 //!
 //! | module | guards |
 //! |---|---|
+//! | `bit_flips` | damage is noticed |
 //! | `contract` | what every store promises, as functions over `&dyn Store`: a second engine runs them too |
 //! | `sqlite_contract` | runs the contract on the embedded store |
 //! | `durability` | reopening, locks, formats, damage, commands that fail alone |
 //! | `model` | random commands against a plain model, with reopening in between |
 //! | `support` | a user's desk: commands in, answers out, as JSON |
 
+mod bit_flips;
 mod contract;
 mod durability;
 mod model;
