@@ -15,6 +15,7 @@ async fn suffers(nemesis: Nemesis, events_min: u64) {
         devices: 3,
         span: Duration::from_secs(2),
         seed: 7,
+        durable: true,
     };
     let report = run(&settings, nemesis).await.unwrap();
     let broken: Vec<_> = report.violations.iter().map(ToString::to_string).collect();

@@ -13,6 +13,7 @@
 //! | [`layer`] | what a layer is asked, in safe terms |
 //! | [`checksums`] | a checksum on every page |
 //! | `power_loss` | a disk on which the power can be cut, and that can fail |
+//! | `record` | what a process did to its files, for another that cuts its power |
 //! | `undo` | what was written and not synced, and what a cut leaves of it |
 //! | `shim` | the functions that SQLite calls |
 
@@ -20,6 +21,8 @@ pub mod checksums;
 pub mod layer;
 #[cfg(feature = "power-loss")]
 pub mod power_loss;
+#[cfg(feature = "power-loss")]
+mod record;
 mod shim;
 #[cfg(feature = "power-loss")]
 mod undo;

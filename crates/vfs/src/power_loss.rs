@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fastrand::Rng;
 
 use crate::layer::{Below, Code, FileKind, FileLayer, Layer};
+use crate::record::{self, Note, Record};
 use crate::undo::{Luck, Unsynced};
 
 /// A disk for tests; a clone is the same disk.
@@ -58,6 +59,8 @@ struct Disk {
     trouble: Option<(u64, Trouble)>,
     /// Changes and syncs so far.
     calls: u64,
+    /// Where everything is written down, for another process.
+    record: Option<Record>,
 }
 
 impl PowerLoss {
@@ -67,9 +70,24 @@ impl PowerLoss {
     ///
     /// Where SQLite does not take it.
     pub fn new() -> Result<Self, String> {
+        Self::with(Disk::default())
+    }
+
+    /// The same, and everything is written down in that file, for [`cut_power`].
+    ///
+    /// # Errors
+    ///
+    /// As [`PowerLoss::new`], and where the file can't be made.
+    pub fn recorded(file: &Path) -> Result<Self, String> {
+        let record =
+            Record::create(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        Self::with(Disk { record: Some(record), ..Disk::default() })
+    }
+
+    fn with(disk: Disk) -> Result<Self, String> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("draftwire-power-loss-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let disk = Arc::new(Mutex::new(Disk::default()));
+        let disk = Arc::new(Mutex::new(disk));
         crate::register(&name, Files(Arc::clone(&disk)))?;
         Ok(Self { name: name.into(), disk })
     }
@@ -138,7 +156,58 @@ impl PowerLoss {
     }
 }
 
+/// Cuts the power of a process that has ended, by the record that it has left: its files are then
+/// what a disk may hold, as the seed decides. Returns how many of its changes were not synced.
+///
+/// # Errors
+///
+/// Where the record can't be read, or taken away.
+pub fn cut_power(record: &Path, seed: u64) -> std::io::Result<usize> {
+    let mut disk = Disk::default();
+    for (path, note) in record::read(&fs::read(record)?) {
+        disk.apply(&path, note);
+    }
+    let unsynced = disk.unsynced.values().map(Unsynced::changes).sum();
+    disk.cut(&mut Rng::with_seed(seed));
+    fs::remove_file(record)?;
+    Ok(unsynced)
+}
+
 impl Disk {
+    /// Something is about to happen to a file.
+    fn note(&mut self, path: &Path, note: Note) {
+        if let Some(record) = &mut self.record {
+            record.write(path, &note).expect("the record of a test can be written");
+        }
+        self.apply(path, note);
+    }
+
+    fn apply(&mut self, path: &Path, note: Note) {
+        match note {
+            Note::New => drop(self.unsynced.insert(path.to_owned(), Unsynced::of_new_file())),
+            Note::Write { at, old, new } => {
+                self.unsynced.entry(path.to_owned()).or_default().write(at, old, new);
+            }
+            Note::Truncate { size, rest } => {
+                self.unsynced.entry(path.to_owned()).or_default().truncate(size, rest);
+            }
+            Note::Synced => {
+                let was_new = self.unsynced.remove(path).is_some_and(|unsynced| unsynced.is_new);
+                if was_new && is_journal(path) {
+                    // SQLite syncs the folder as well after it has made a journal
+                    // (os_unix.c, UNIXFILE_DIRSYNC): so what was deleted there stays deleted.
+                    self.deleted.retain(|deleted, _| deleted.parent() != path.parent());
+                }
+            }
+            Note::Deleted { bytes } => {
+                let was_new = self.unsynced.remove(path).is_some_and(|unsynced| unsynced.is_new);
+                if !was_new {
+                    self.deleted.insert(path.to_owned(), bytes);
+                }
+            }
+        }
+    }
+
     fn cut(&mut self, rng: &mut Rng) {
         let luck = Luck::draw(rng);
         let mut files: Vec<_> = std::mem::take(&mut self.unsynced).into_iter().collect();
@@ -200,7 +269,7 @@ impl Layer for Files {
             return Err(Code::CANNOT_OPEN);
         }
         if let Some(path) = path.filter(|path| !path.exists()) {
-            disk.unsynced.insert(path.to_owned(), Unsynced::of_new_file());
+            disk.note(path, Note::New);
         }
         let file = File {
             disk: Arc::clone(&self.0),
@@ -221,10 +290,7 @@ impl Layer for Files {
             return Ok(());
         }
         if let Ok(bytes) = fs::read(path) {
-            let was_new = disk.unsynced.remove(path).is_some_and(|unsynced| unsynced.is_new);
-            if !was_new {
-                disk.deleted.insert(path.to_owned(), bytes);
-            }
+            disk.note(path, Note::Deleted { bytes });
         }
         delete()
     }
@@ -274,7 +340,7 @@ impl FileLayer for File {
         }
         if let Some(path) = &self.path {
             let old = bytes_at(below, at, bytes.len() as u64)?;
-            disk.unsynced.entry(path.clone()).or_default().write(at, old, bytes);
+            disk.note(path, Note::Write { at, old, new: bytes.to_owned() });
         }
         below.write(bytes, at)
     }
@@ -286,7 +352,7 @@ impl FileLayer for File {
         }
         if let Some(path) = &self.path {
             let rest = bytes_at(below, size, u64::MAX)?;
-            disk.unsynced.entry(path.clone()).or_default().truncate(size, rest);
+            disk.note(path, Note::Truncate { size, rest });
         }
         below.truncate(size)
     }
@@ -296,12 +362,7 @@ impl FileLayer for File {
         if disk.call(self.generation, Code::SYNC)?
             && let Some(path) = &self.path
         {
-            let was_new = disk.unsynced.remove(path).is_some_and(|unsynced| unsynced.is_new);
-            if was_new && is_journal(path) {
-                // SQLite syncs the folder as well after it has made a journal
-                // (os_unix.c, UNIXFILE_DIRSYNC): so what was deleted there stays deleted.
-                disk.deleted.retain(|deleted, _| deleted.parent() != path.parent());
-            }
+            disk.note(path, Note::Synced);
         }
         // The real file need not be synced: what a cut leaves of it is decided here.
         Ok(())

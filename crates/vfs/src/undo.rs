@@ -55,9 +55,14 @@ impl Unsynced {
         Self { changes: Vec::new(), is_new: true }
     }
 
-    pub(crate) fn write(&mut self, at: u64, old: Vec<u8>, new: &[u8]) {
+    /// How many changes a cut may take back.
+    pub(crate) fn changes(&self) -> usize {
+        self.changes.len()
+    }
+
+    pub(crate) fn write(&mut self, at: u64, old: Vec<u8>, new: Vec<u8>) {
         let at = usize::try_from(at).unwrap_or(usize::MAX);
-        self.changes.push(Change::Write { at, old, new: new.to_owned() });
+        self.changes.push(Change::Write { at, old, new });
     }
 
     pub(crate) fn truncate(&mut self, size: u64, rest: Vec<u8>) {
@@ -158,11 +163,11 @@ mod tests {
     fn nothing_of_what_was_not_synced_is_left_without_luck() {
         let mut file = b"0123456789".to_vec();
         let mut unsynced = Unsynced::default();
-        unsynced.write(8, b"89".to_vec(), b"abcd");
+        unsynced.write(8, b"89".to_vec(), b"abcd".to_vec());
         put(&mut file, 8, b"abcd");
         unsynced.truncate(5, file[5..].to_vec());
         file.truncate(5);
-        unsynced.write(2, b"2".to_vec(), b"X");
+        unsynced.write(2, b"2".to_vec(), b"X".to_vec());
         put(&mut file, 2, b"X");
         assert_eq!(file, b"01X34");
         let left = unsynced.cut(file, Luck::None, &mut Rng::with_seed(1));
@@ -174,7 +179,7 @@ mod tests {
         let (mut some, mut all) = (0, 0);
         for seed in 0..200 {
             let mut unsynced = Unsynced::default();
-            unsynced.write(0, vec![0; 2_048], &[1; 2_048]);
+            unsynced.write(0, vec![0; 2_048], vec![1; 2_048]);
             let left = unsynced.cut(vec![1; 2_048], Luck::Any, &mut Rng::with_seed(seed)).unwrap();
             let sectors: Vec<u8> = left.chunks(SECTOR_BYTES).map(|sector| sector[0]).collect();
             assert!(left.chunks(SECTOR_BYTES).all(|sector| sector.iter().all(|b| *b == sector[0])));

@@ -2,16 +2,21 @@
 //!
 //! Owns arguments and the table; what is done stands in the library.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use draftwire_store::sqlite::Durability;
 use draftwire_torture::rig::nemesis::ALL;
 use draftwire_torture::rig::run::TABLE_HEAD;
-use draftwire_torture::rig::{Nemesis, Settings, compression, run, soak, stopped_reader};
+use draftwire_torture::rig::{
+    Nemesis, Settings, compression, losing_server, run, soak, stopped_reader,
+};
 
 const USAGE: &str = "usage: torture [--server FILE] [--folder DIR] [--users N] [--devices N] \
-                     [--seconds N] [--seed N] [NEMESIS …]\n  without a NEMESIS: all of them\n  \
+                     [--seconds N] [--seed N] \
+                     [--durability process-crash] [NEMESIS …]\n  without a NEMESIS: all of them\n  \
                      instead of one: soak, stopped-reader, compression";
 
 /// Of a broken run, that many violations tell the story.
@@ -25,6 +30,8 @@ enum Work {
     Soak,
     StoppedReader,
     Compression,
+    /// Not for people: the rig starts itself as the server on a disk that loses things.
+    Serve(SocketAddr),
 }
 
 struct Arguments {
@@ -60,8 +67,9 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
         devices: 3,
         span: Duration::from_secs(8),
         seed: 1,
+        durable: true,
     };
-    let (mut nemeses, mut instead) = (Vec::new(), None);
+    let (mut nemeses, mut instead, mut serving) = (Vec::new(), None, None);
     while let Some(argument) = given.next() {
         match &*argument {
             "soak" => instead = Some(Work::Soak),
@@ -69,7 +77,7 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "compression" => instead = Some(Work::Compression),
             _ => {}
         }
-        if instead.is_some() {
+        if instead.is_some() || argument == "serve" {
             continue;
         }
         if !argument.starts_with("--") {
@@ -86,8 +94,18 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "--devices" => settings.devices = number()? as usize,
             "--seconds" => settings.span = Duration::from_secs(number()?),
             "--seed" => settings.seed = number()?,
+            "--durability" => settings.durable = value != "process-crash",
+            "--listen" => {
+                let listen = value.parse().map_err(|_| format!("'{value}' is no address"))?;
+                serving = Some(Work::Serve(listen));
+            }
+            "--data" => settings.folder = PathBuf::from(&value),
+            _ if serving.is_some() => {}
             _ => return Err(format!("no flag '{argument}'")),
         }
+    }
+    if let Some(work) = serving {
+        return Ok(Arguments { settings, work });
     }
     if !settings.binary.is_file() {
         return Err(format!("there is no program {}", settings.binary.display()));
@@ -101,6 +119,11 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
 async fn work(Arguments { settings, work }: Arguments) -> ExitCode {
     let done = match work {
         Work::Nemeses(nemeses) => return torture(&settings, nemeses).await,
+        Work::Serve(listen) => {
+            let durability =
+                if settings.durable { Durability::PowerCut } else { Durability::ProcessCrash };
+            losing_server::serve(listen, &settings.folder, durability).await
+        }
         Work::Soak => {
             println!("{}", soak::TABLE_HEAD);
             soak::soak(&settings, |sample| println!("{sample}")).await
@@ -127,13 +150,26 @@ async fn work(Arguments { settings, work }: Arguments) -> ExitCode {
     }
 }
 
+/// The server is this program itself, since its disk must be one that can tell what was synced.
+fn on_a_losing_disk(settings: &Settings) -> Settings {
+    let binary = std::env::current_exe().unwrap_or_else(|_| settings.binary.clone());
+    Settings { binary, ..settings.clone() }
+}
+
 async fn torture(settings: &Settings, nemeses: Vec<Nemesis>) -> ExitCode {
     println!("{TABLE_HEAD}");
     let mut failed = false;
     for nemesis in nemeses {
+        let settings = &match nemesis {
+            Nemesis::PowerCut => on_a_losing_disk(settings),
+            _ => settings.clone(),
+        };
         match run(settings, nemesis).await {
             Ok(report) => {
                 println!("{report}");
+                if report.unsynced > 0 {
+                    println!("  power-cut: {} changes were not synced then", report.unsynced);
+                }
                 let shown = report.violations.iter().take(VIOLATIONS_SHOWN);
                 shown.for_each(|broken| eprintln!("BROKEN {broken}"));
                 // A run in which nothing was written keeps every promise too.

@@ -93,8 +93,13 @@ impl Device {
         Ok(Self { user, number, client, journal, path, orders, tally, rng })
     }
 
+    /// Where it writes down what happens.
+    pub fn journal_path(&self) -> &Path {
+        &self.path
+    }
+
     /// Works until the rig says that it is enough, and everything is answered and seen.
-    pub async fn run(mut self) -> (Client, PathBuf) {
+    pub async fn run(mut self) -> Client {
         loop {
             let pause = match self.connect().await {
                 Ok(socket) => {
@@ -104,7 +109,7 @@ impl Device {
                     self.client.ended();
                     self.write_journal();
                     match end {
-                        End::Settled => return (self.client, self.path),
+                        End::Settled => return self.client,
                         End::Again(pause) => pause,
                     }
                 }

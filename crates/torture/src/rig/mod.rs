@@ -8,6 +8,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `server` | the process: starting, signals, its memory |
+//! | `losing_server` | the same server on a disk that loses what was not synced |
 //! | `proxy` | the network between, which can be cut, slowed and sliced |
 //! | `socket` | opening a connection |
 //! | `device` | a client on a real socket, with its journal |
@@ -19,6 +20,7 @@
 
 pub mod compression;
 pub mod device;
+pub mod losing_server;
 pub mod nemesis;
 pub mod proxy;
 pub mod run;

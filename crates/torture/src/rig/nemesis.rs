@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::device::{Orders, Tally};
+use super::losing_server;
 use super::proxy::{Proxy, Weather};
 use super::server::Server;
 
@@ -29,6 +30,9 @@ pub enum Nemesis {
     Kill,
     /// `kill -9` at the instant of an acknowledgement.
     KillAtAck,
+    /// The power ends at random moments: the process, and what was not synced. For a server on a
+    /// disk that can tell (see `losing_server`).
+    PowerCut,
     /// SIGTERM, and a new process.
     Term,
     /// SIGSTOP for longer than two heartbeats.
@@ -62,6 +66,7 @@ pub const ALL: &[(&str, Nemesis)] = &[
     ("nothing", Nemesis::Nothing),
     ("kill", Nemesis::Kill),
     ("kill-at-ack", Nemesis::KillAtAck),
+    ("power-cut", Nemesis::PowerCut),
     ("term", Nemesis::Term),
     ("stop", Nemesis::Stop),
     ("reset", Nemesis::Reset),
@@ -105,6 +110,8 @@ pub struct Victim<'a> {
     pub rng: &'a mut Rng,
     /// How often the process was killed.
     pub kills: u64,
+    /// Changes to files that were not synced when the power was cut.
+    pub unsynced: u64,
 }
 
 impl Victim<'_> {
@@ -170,10 +177,16 @@ impl Victim<'_> {
                 }
                 self.kill()?;
             }
+            Nemesis::PowerCut => {
+                self.pause(5..400).await;
+                self.cut_power()?;
+            }
             Nemesis::Term => {
                 self.pause(200..800).await;
-                // Devices that sleep or are far away may have to be cut: no violation.
-                self.server.terminate();
+                if !self.server.terminate() {
+                    let end = self.server.log_end();
+                    return Err(format!("the server did not end well; its log ends:\n{end}"));
+                }
                 self.server.start()?;
             }
             Nemesis::Stop => {
@@ -209,6 +222,15 @@ impl Victim<'_> {
     fn kill(&mut self) -> Result<(), String> {
         self.server.kill();
         self.kills += 1;
+        self.server.start()
+    }
+
+    fn cut_power(&mut self) -> Result<(), String> {
+        self.server.kill();
+        self.kills += 1;
+        let record = losing_server::record(&self.server.data());
+        let unsynced = draftwire_vfs::power_loss::cut_power(&record, self.rng.u64(..));
+        self.unsynced += unsynced.map_err(|error| format!("{}: {error}", record.display()))? as u64;
         self.server.start()
     }
 

@@ -30,6 +30,8 @@ use crate::history::{DeviceHistory, Final, Record, UserHistory};
 const IDS: usize = 24;
 /// How long everything may take to settle.
 const SETTLING_MAX: Duration = Duration::from_secs(60);
+/// The same where commands may be lost: their devices wait for an answer that never comes.
+const SETTLING_MAX_IF_LOST: Duration = Duration::from_secs(5);
 /// Room of the small file system on which the disk fills up.
 const SMALL_DISK: &str = "size=160m";
 /// Where Debian puts the library that turns a process's clock.
@@ -38,7 +40,7 @@ const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 /// What a run is to be.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The program to torture.
+    /// The program to torture: `draftwire`, or for [`Nemesis::PowerCut`] `torture`.
     pub binary: PathBuf,
     /// Where its data, the journals and the log go; emptied first.
     pub folder: PathBuf,
@@ -50,6 +52,8 @@ pub struct Settings {
     pub span: Duration,
     /// For its choices.
     pub seed: u64,
+    /// False to let the server acknowledge before anything is synced.
+    pub durable: bool,
 }
 
 /// What came of it.
@@ -77,6 +81,8 @@ pub struct Report {
     pub snapshots: u64,
     /// Times the process was killed.
     pub kills: u64,
+    /// Changes to files that were not synced when the power was cut.
+    pub unsynced: u64,
     /// Closes for slowness.
     pub slow: u64,
     /// Closes for a token that had ended.
@@ -155,6 +161,9 @@ pub async fn run(settings: &Settings, nemesis: Nemesis) -> Result<Report, String
             "0",
         ]);
     }
+    if !settings.durable {
+        flags.extend(["--durability", "process-crash"]);
+    }
     let mut server = Server::new(&settings.binary, &settings.folder, &flags)
         .map_err(|error| format!("{}: {error}", settings.folder.display()))?;
     server.environment = ground.environment.clone();
@@ -170,13 +179,15 @@ pub async fn run(settings: &Settings, nemesis: Nemesis) -> Result<Report, String
     });
     let tally = Arc::new(Tally::default());
     let mut devices = JoinSet::new();
+    let mut journals: BTreeMap<usize, Vec<PathBuf>> = BTreeMap::new();
     for user in 0..settings.users {
         for number in 0..settings.devices {
             let (orders, tally) = (orders.subscribe(), Arc::clone(&tally));
             let client = Client::new(format!("device-{number}"), IDS, document_bytes + 100);
             let device = Device::new(user, number, client, &settings.folder, orders, tally);
             let device = device.map_err(|error| format!("no journal: {error}"))?;
-            devices.spawn(async move { (user, device.run().await) });
+            journals.entry(user).or_default().push(device.journal_path().to_owned());
+            devices.spawn(device.run());
         }
     }
     let mut rng = Rng::with_seed(settings.seed);
@@ -188,14 +199,15 @@ pub async fn run(settings: &Settings, nemesis: Nemesis) -> Result<Report, String
         clock: ground.clock.as_deref(),
         rng: &mut rng,
         kills: 0,
+        unsynced: 0,
     };
     victim.suffer(nemesis, settings.span).await?;
-    let kills = victim.kills;
-    let mut report = Report { nemesis: nemesis.name(), kills, ..Report::default() };
+    let (kills, unsynced) = (victim.kills, victim.unsynced);
+    let mut report = Report { nemesis: nemesis.name(), kills, unsynced, ..Report::default() };
 
     orders.send_modify(|orders| orders.writing = false);
-    let mut journals: BTreeMap<usize, Vec<PathBuf>> = BTreeMap::new();
-    let settled = tokio::time::timeout(SETTLING_MAX, async {
+    let settling_max = if settings.durable { SETTLING_MAX } else { SETTLING_MAX_IF_LOST };
+    let settled = tokio::time::timeout(settling_max, async {
         // What is still unanswered moves the heads, so they are asked for until they stand still.
         tokio::time::sleep(Duration::from_millis(500)).await;
         while !devices.is_empty() {
@@ -206,11 +218,10 @@ pub async fn run(settings: &Settings, nemesis: Nemesis) -> Result<Report, String
             }
             let round = Duration::from_millis(300);
             while let Ok(Some(done)) = tokio::time::timeout(round, devices.join_next()).await {
-                let (user, (client, path)) = done.map_err(|error| error.to_string())?;
+                let client = done.map_err(|error| error.to_string())?;
                 report.deltas += client.recoveries.0;
                 report.snapshots += client.recoveries.1;
                 report.commands += client.issued();
-                journals.entry(user).or_default().push(path);
             }
         }
         Ok::<(), String>(())
@@ -220,17 +231,18 @@ pub async fn run(settings: &Settings, nemesis: Nemesis) -> Result<Report, String
         let detail =
             format!("{} devices do not settle; the log ends:\n{}", devices.len(), server.log_end());
         report.violations.push(Violation { check: Check::Answered, detail });
-        devices.abort_all();
+        devices.shutdown().await;
     }
     let finals = (0..settings.users).map(|user| told(server.address, &user_name(user)));
     let finals: Vec<Vec<Final>> = finals.collect::<Result<_, _>>()?;
-    server.terminate();
+    // With devices that do not settle there are connections that have to be cut.
+    if !server.terminate() && settled.is_ok() {
+        return Err(format!("the server did not end well; its log ends:\n{}", server.log_end()));
+    }
     report.connections = tally.connections.load(Ordering::Relaxed);
     report.slow = tally.slow.load(Ordering::Relaxed);
     report.expired = tally.expired.load(Ordering::Relaxed);
-    if settled.is_ok() {
-        judge(settings, &server.data(), &journals, finals, &mut report)?;
-    }
+    judge(settings, &server.data(), &journals, finals, &mut report)?;
     report.seconds = begun.elapsed().as_secs_f64();
     Ok(report)
 }
