@@ -7,10 +7,15 @@
 
 mod bystander;
 mod claims;
+mod documents;
+mod frames;
 mod framing;
 mod handshakes;
+mod heads;
 mod pipelining;
+
 mod signatures;
+mod slowness;
 mod token_places;
 mod tokens;
 mod wire;
