@@ -8,10 +8,12 @@
 mod bystander;
 mod claims;
 mod documents;
+mod flooding;
 mod frames;
 mod framing;
 mod handshakes;
 mod heads;
+mod memory;
 mod pipelining;
 
 mod signatures;
