@@ -70,7 +70,7 @@ impl Bystander {
     }
 
     /// A table is over: nobody has noticed it.
-    pub async fn is_unharmed(mut self) {
+    pub async fn expect_unharmed(mut self) {
         let growth = resident_bytes().saturating_sub(self.resident_bytes);
         let growth_bytes_max = match self.turn {
             Turn::Shared { .. } => GROWTH_BYTES_MAX,

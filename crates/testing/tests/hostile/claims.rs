@@ -70,7 +70,7 @@ async fn times_that_are_no_numbers_are_not_taken_as_absent() {
         let shown = device.welcome().payload()["expiresAt"].as_str().unwrap().to_owned();
         assert!(shown.starts_with("9999-"), "{exp} is cut to what can be shown: {shown}");
     }
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
 
 #[tokio::test]
@@ -126,5 +126,5 @@ async fn the_user_is_one_text_that_can_be_kept() {
         table.push((claims.chars().take(60).collect(), with_claims(&claims)));
     }
     refuse_all(&server, "BAD_TOKEN", &table).await;
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }

@@ -58,7 +58,7 @@ async fn a_hundred_thousand_levels_are_an_error_like_any_other() {
     }
     let drafts = server.get("/api/drafts").user("ann").send().await.ok(200);
     assert_eq!(drafts["items"], json!([]));
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
 
 /// `__proto__` and its like are data: they come back as they were given, and change nothing else.
@@ -103,7 +103,7 @@ async fn names_that_mean_something_elsewhere_mean_nothing_here() {
         server.post("/api/drafts").user("ann").json(&body).send().await.ok(201);
         server.get(&format!("/api/drafts/{id}")).user("ann").send().await.ok(200);
     }
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
 
 /// Half a character in UTF-16 can't be given to everybody, so it is not taken from anybody: neither
@@ -141,5 +141,5 @@ async fn lone_surrogates_are_refused_on_every_road() {
         }
     }
     device.expect_nothing().await;
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }

@@ -70,7 +70,7 @@ async fn who_floods_is_closed_and_nobody_else_notices() {
         assert!(looked_at <= looked_at_max, "{what}: {looked_at} were looked at");
         bystander.works().await;
     }
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn who_floods_where_only_the_server_speaks_is_closed() {
         assert_eq!(flood(&mut flooder, &bytes, "on /ws/sync").await, Some(4002));
         bystander.works().await;
     }
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn fragments_of_one_byte_cost_one_byte() {
         flooder.write_bytes(&frame(CONTINUATION, b"x")).await;
         assert_eq!(flooder.read_to_end().await.1, Some(1009), "one more than there may be");
     }
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
 
 /// Fragments with nothing in them never fill a message: they cost nothing but their reading, and
@@ -160,5 +160,5 @@ async fn empty_fragments_without_an_end_hold_nobody_up() {
         let (_, pong) = flooder.read_frame().await.expect("it is open");
         assert!(pong.starts_with(b"{\"type\":\"PONG\""), "{}", String::from_utf8_lossy(&pong));
     }
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }

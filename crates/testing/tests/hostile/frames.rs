@@ -102,7 +102,7 @@ async fn a_broken_head_is_a_protocol_error() {
         table.push((format!("{length} bytes in two"), short, 1002));
     }
     refuse_all(&server, &table).await;
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn fragments_in_disorder_are_a_protocol_error() {
     assert_eq!(fine.read_frame().await, Some((PONG, b"hi".to_vec())));
     let (_, pong) = fine.read_frame().await.expect("it is open");
     assert!(pong.starts_with(b"{\"type\":\"PONG\""), "{}", String::from_utf8_lossy(&pong));
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn only_good_close_codes_are_given_back() {
     none.write_bytes(&frame(FIN | CLOSE, b"")).await;
     assert_eq!(none.read_to_end().await, (Vec::new(), None));
     none.expect_end().await;
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
 
 #[tokio::test]
@@ -234,7 +234,7 @@ async fn a_text_is_utf_8_however_it_is_cut() {
         let pong: Value = serde_json_of(&pong);
         assert_eq!(pong["type"], "PONG", "cut after {cut}");
     }
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
 
 fn serde_json_of(bytes: &[u8]) -> Value {
@@ -254,5 +254,5 @@ async fn binary_is_not_spoken() {
         ("a command in parts".to_owned(), parts, 1003),
     ];
     refuse_all(&server, &table).await;
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }

@@ -43,7 +43,7 @@ async fn a_handshake_with_a_body_is_refused() {
     // None is none.
     let text = good.with("content-length", &["Content-Length: 0"]).text();
     assert_eq!(Wire::said(&server, text).await.hear().await.expect("an answer").status, 101);
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
 
 #[tokio::test]
@@ -107,5 +107,5 @@ async fn what_is_no_http_is_refused() {
     wire.say(good.text()).await;
     let rest = wire.hear_end("HTTP/2").await;
     assert!(!rest.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&rest));
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }

@@ -64,7 +64,7 @@ async fn a_key_stands_once_and_is_16_bytes_in_base64() {
     let long = good.with("sec-websocket-key", &[&long]).text();
     table.push(("a long key".into(), long, 400, "BAD_KEY"));
     refuse_all(&server, table).await;
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn the_version_stands_once_and_is_13() {
     let heard = Wire::said(&server, old).await.hear().await.expect("an answer");
     // RFC 6455 §4.4: which one it is.
     assert_eq!(heard.header("sec-websocket-version"), Some("13"));
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
 
 #[tokio::test]
@@ -180,7 +180,7 @@ async fn what_does_not_ask_for_a_websocket_gets_none() {
     let head = good.first("HEAD /ws/realtime HTTP/1.1").text();
     let answer = Wire::said(&server, head).await.hear_end("HEAD").await;
     assert!(answer.starts_with(b"HTTP/1.1 400 "), "{}", String::from_utf8_lossy(&answer));
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
 
 /// What is allowed though it looks odd (RFC 9112 §2.2 and §3.2.2, RFC 9110 §5.6.3 and §7.6.1).
@@ -207,7 +207,7 @@ async fn odd_handshakes_that_are_good_are_let_in() {
         let heard = Wire::said(&server, text).await.hear().await.expect("an answer");
         assert_eq!(heard.status, 101, "{what}: {heard:?}");
     }
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
 
 /// ws before 3.3.1 broke down over names of `Object.prototype` among extensions. Nothing is agreed
@@ -265,5 +265,5 @@ async fn rubbish_among_extensions_and_subprotocols_is_not_agreed_on() {
         assert_eq!(heard.status, 101, "{offer}: {heard:?}");
         assert_eq!(heard.header("sec-websocket-protocol"), None, "{offer}");
     }
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }

@@ -5,6 +5,7 @@
 //! devices still get every event in order, from the same process, which has not panicked and has
 //! not grown. Where a row is a known hole of another server or library, the test names it.
 
+mod addresses;
 mod bystander;
 mod claims;
 mod documents;
@@ -14,6 +15,7 @@ mod framing;
 mod handshakes;
 mod heads;
 mod memory;
+mod origins;
 mod pipelining;
 
 mod signatures;

@@ -57,7 +57,7 @@ async fn behind_a_refused_handshake_nothing_is_read() {
         wire.say(&request).await;
         assert!(wire.hear_end(what).await.is_empty(), "{what}");
     }
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
 
 /// Behind the one that is let in everything is a frame, and a request is a broken one.
@@ -82,7 +82,7 @@ async fn behind_a_good_handshake_a_request_is_a_broken_frame() {
     }
     let drafts = server.get("/api/drafts").user("ann").send().await.ok(200);
     assert_eq!(drafts["items"], json!([]), "{drafts}");
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
 
 /// Requests one behind the other are answered in their order, each with its own token.
@@ -106,5 +106,5 @@ async fn every_pipelined_request_brings_its_own_token() {
     // And a handshake behind them is one.
     wire.say(Head::of(&server, "ann").text()).await;
     assert_eq!(wire.hear().await.expect("an answer").status, 101);
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }

@@ -57,7 +57,7 @@ async fn the_signature_must_be_that_of_this_very_token() {
     refuse_all(&server, "BAD_TOKEN", &table).await;
     server.connect("x").token("").answer().await.problem(401, "NO_TOKEN");
     server.connect("x").token(&good).open().await;
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
 
 #[tokio::test]
@@ -102,5 +102,5 @@ async fn parts_are_base64url_and_nothing_else() {
         table.push((format!("{what} behind the claims"), sign(&format!("{good}{at}"))));
     }
     refuse_all(&server, "BAD_TOKEN", &table).await;
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }

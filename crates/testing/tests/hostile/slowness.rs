@@ -65,7 +65,7 @@ async fn a_head_that_never_ends_is_cut_off() {
         let answer = answer.expect("a client that was cut off");
         assert!(!answer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&answer));
     }
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn who_says_nothing_is_not_waited_for() {
     for wire in &mut silent {
         wire.hear_end("who says nothing").await;
     }
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
 
 #[tokio::test]
@@ -109,5 +109,5 @@ async fn a_body_that_never_ends_is_cut_off() {
         let answer = answer.expect("a client that was cut off");
         assert!(answer.starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&answer));
     }
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }

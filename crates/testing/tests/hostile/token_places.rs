@@ -42,7 +42,7 @@ async fn a_token_of_a_megabyte_costs_nothing() {
     // Longer than a token may be, and shorter than a request: that is told.
     let long = format!("{good}{}", "a".repeat(20_000));
     refuse_all(&server, "BAD_TOKEN", &vec![("20 kB".into(), long)]).await;
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
 
 /// What can't stand in a header or a URL is refused before anybody looks for a token; in a frame it
@@ -69,7 +69,7 @@ async fn control_characters_are_no_part_of_a_token() {
             assert!(expected.contains(&heard.status), "{what}: {heard:?}");
         }
     }
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
 
 /// Of two tokens in one place none is right: whoever stands in between may have looked at the other.
@@ -92,5 +92,5 @@ async fn two_tokens_in_one_place_are_none() {
     let offer = format!("draftwire.v1, draftwire.bearer.{ann}, draftwire.bearer.{eve}");
     let subprotocol = server.connect("x").without("authorization").subprotocols(&offer);
     subprotocol.answer().await.problem(400, "INVALID");
-    bystander.is_unharmed().await;
+    bystander.expect_unharmed().await;
 }
