@@ -52,7 +52,8 @@ pub struct Settings {
     /// Commands of one user, over WebSocket and HTTP together.
     pub user_commands: Rate,
     /// Frames on one connection that are no command (pings, pongs, `PING`, `AUTH`, what can't be
-    /// read), and commands that were `RATE_LIMITED`; over it the connection is closed with 4002.
+    /// read), and commands that never reach the store (malformed ones, those to a relay, those that
+    /// were `RATE_LIMITED`); over it the connection is closed with 4002.
     pub connection_frames: Rate,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,

@@ -8,8 +8,14 @@ use crate::within;
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
+/// The bit of a frame's first byte that ends a message.
+pub const FIN: u8 = 0x80;
+/// The opcode of a frame that continues a message.
+pub const CONTINUATION: u8 = 0;
 /// The opcode of a text message.
 pub const TEXT: u8 = 1;
+/// The opcode of a binary message.
+pub const BINARY: u8 = 2;
 /// The opcode of a close frame.
 pub const CLOSE: u8 = 8;
 /// The opcode of a ping.
@@ -23,24 +29,24 @@ pub struct RawSocket {
 }
 
 impl RawSocket {
-    /// Takes a stream on which the handshake is over.
+    /// Takes a stream on which the handshake is over. What is written leaves at once.
+    ///
+    /// # Panics
+    ///
+    /// Where the stream is no socket any more.
     pub fn new(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).expect("a socket");
         Self { stream }
     }
 
     /// Writes a whole, masked frame.
     pub async fn write_frame(&mut self, opcode: u8, payload: &[u8]) {
-        let mut frame = head(opcode, 0x80, payload.len());
-        frame.extend_from_slice(&MASK);
-        frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-        self.write_bytes(&frame).await;
+        self.write_bytes(&frame(FIN | opcode, payload)).await;
     }
 
     /// Writes a whole frame without a mask, as no client may.
     pub async fn write_unmasked_frame(&mut self, opcode: u8, payload: &[u8]) {
-        let mut frame = head(opcode, 0, payload.len());
-        frame.extend_from_slice(payload);
-        self.write_bytes(&frame).await;
+        self.write_bytes(&unmasked_frame(FIN | opcode, payload)).await;
     }
 
     /// Writes bytes as they stand.
@@ -51,6 +57,15 @@ impl RawSocket {
     pub async fn write_bytes(&mut self, bytes: &[u8]) {
         let writing = self.stream.write_all(bytes);
         within("room to write", writing).await.expect("the connection is open");
+    }
+
+    /// Writes bytes as they stand; false where the server has ended the connection.
+    ///
+    /// # Panics
+    ///
+    /// Where there never is room for them.
+    pub async fn try_write_bytes(&mut self, bytes: &[u8]) -> bool {
+        within("room to write", self.stream.write_all(bytes)).await.is_ok()
     }
 
     /// The next frame: opcode and payload. `None` at the connection's end.
@@ -111,8 +126,23 @@ impl RawSocket {
     }
 }
 
-fn head(opcode: u8, mask: u8, length: usize) -> Vec<u8> {
-    let mut head = vec![0x80 | opcode];
+/// A masked frame with this first byte: [`FIN`], reserved bits and opcode.
+pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = head(first, 0x80, payload.len());
+    frame.extend_from_slice(&MASK);
+    frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame
+}
+
+/// The same without a mask.
+pub fn unmasked_frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = head(first, 0, payload.len());
+    frame.extend_from_slice(payload);
+    frame
+}
+
+fn head(first: u8, mask: u8, length: usize) -> Vec<u8> {
+    let mut head = vec![first];
     match (u8::try_from(length), u16::try_from(length)) {
         (Ok(short), _) if short < 126 => head.push(mask | short),
         (_, Ok(length)) => {

@@ -42,10 +42,17 @@ pub enum TokenError {
 impl fmt::Display for TokenError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing => out.write_str("there is no token"),
-            Self::Bad(why) => write!(out, "the token is not accepted: {why}"),
-            Self::Expired => out.write_str("the token has expired"),
-            Self::Revoked => out.write_str("the token was revoked"),
+            Self::Missing => out.write_str(
+                "there is no token: fetch one and send it as Authorization: Bearer, or as a browser \
+                 in Sec-WebSocket-Protocol",
+            ),
+            Self::Bad(why) => write!(
+                out,
+                "the token is not accepted: {why}; fetch another, and mend the backend that signs \
+                 them where that is refused too"
+            ),
+            Self::Expired => out.write_str("the token has expired: fetch a fresh one"),
+            Self::Revoked => out.write_str("the token was revoked: sign in again"),
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, Request};
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -24,16 +24,16 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAdd
     let is_proxy = |address: &IpAddr| proxies.iter().any(|network| network.contains(address));
     let mut client = peer;
     // Several header lines are one list (RFC 9110 §5.2). From right to left: each hop was written
-    // down by the one behind it, and counts as long as that one is trusted.
-    let lines =
-        headers.get_all(X_FORWARDED_FOR).into_iter().filter_map(|value| value.to_str().ok());
-    let hops: Vec<&str> = lines.flat_map(|line| line.split(',')).collect();
+    // down by the one behind it, and counts as long as that one is trusted. As bytes: whatever a
+    // client writes on the left (it need not be text) must not hide what is on the right.
+    let lines = headers.get_all(X_FORWARDED_FOR).into_iter().map(HeaderValue::as_bytes);
+    let hops: Vec<&[u8]> = lines.flat_map(|line| line.split(|byte| *byte == b',')).collect();
     for hop in hops.into_iter().rev() {
         if !is_proxy(&client) {
             break;
         }
         // What is no address was not written by a proxy that knows one: its own is the last known.
-        let Some(address) = parse(hop) else { break };
+        let Some(address) = str::from_utf8(hop).ok().and_then(parse) else { break };
         client = address;
     }
     client
@@ -65,7 +65,6 @@ fn group_of(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
-    use axum::http::HeaderValue;
 
     use super::*;
 

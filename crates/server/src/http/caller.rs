@@ -9,9 +9,14 @@ use super::answer::not_ready;
 use crate::Realtime;
 use crate::auth::{Identity, TokenError};
 
-/// The token of `Authorization: Bearer`; another scheme counts as absent.
+/// The token of `Authorization: Bearer`; another scheme counts as absent. A second such header
+/// makes the token a bad one: whoever stands in between may have looked at the other.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?;
+    let mut values = headers.get_all(header::AUTHORIZATION).into_iter();
+    let value = values.next()?;
+    if values.next().is_some() {
+        return Some("");
+    }
     let bytes = value.as_bytes();
     let (scheme, _) = bytes.split_at_checked(7)?;
     if !scheme.eq_ignore_ascii_case(b"bearer ") {

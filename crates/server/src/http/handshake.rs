@@ -82,9 +82,16 @@ async fn enter(
                 reason = problem.detail(),
                 "connection rejected"
             );
-            problem.into_response()
+            end_connection_behind(problem.into_response())
         }
     }
+}
+
+/// A proxy may take any handshake for a switch of protocols and let through whatever comes next, so
+/// nothing behind one that was refused may be read as a request.
+fn end_connection_behind(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// Lets a client in, or says why not.
@@ -159,6 +166,14 @@ fn check_upgrade(request: &Request) -> Result<String, Problem> {
                       Connection: Upgrade, Upgrade: websocket)";
         return Err(Problem::new(StatusCode::BAD_REQUEST, "NOT_AN_UPGRADE", detail));
     }
+    if has_body(headers) {
+        let detail = "a WebSocket handshake has no body: send neither Content-Length nor \
+                      Transfer-Encoding";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "NOT_AN_UPGRADE", detail));
+    }
+    if single(headers, header::HOST).is_none() {
+        return Err(Problem::invalid("send exactly one Host header (RFC 9112 §3.2)"));
+    }
     if single(headers, header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         let detail = "only WebSocket version 13 (RFC 6455) is spoken here";
         return Err(Problem::new(StatusCode::UPGRADE_REQUIRED, "WEBSOCKET_VERSION", detail));
@@ -168,6 +183,12 @@ fn check_upgrade(request: &Request) -> Result<String, Problem> {
         let detail = "Sec-WebSocket-Key must stand once and be 16 bytes in base64";
         Problem::new(StatusCode::BAD_REQUEST, "BAD_KEY", detail)
     })
+}
+
+/// A body would be read as frames here, and as something else by whoever stands in between.
+fn has_body(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).into_iter();
+    headers.contains_key(header::TRANSFER_ENCODING) || lengths.any(|length| length != "0")
 }
 
 /// True where a header's list holds `token`, whatever its case.

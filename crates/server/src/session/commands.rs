@@ -36,11 +36,18 @@ impl Session {
         match ClientFrame::decode(text) {
             Ok(ClientFrame::Ping { number }) => {
                 self.count_frame(outbox, desk, now.steady);
+                if self.is_closing() {
+                    // Nothing may follow the close frame (RFC 6455 §5.5.1).
+                    return;
+                }
                 outbox.push(text_frame(&reply::pong(now.wall)));
                 self.use_up(number, Command::Skip, key, outbox, desk, now);
             }
             Ok(ClientFrame::Auth { number, token }) => {
                 self.count_frame(outbox, desk, now.steady);
+                if self.is_closing() {
+                    return;
+                }
                 let command = match self.authenticate(token, outbox, desk, now) {
                     Ok(()) => Command::Skip,
                     Err((code, message)) => {
@@ -106,16 +113,19 @@ impl Session {
         let mutation_id = number.map(|number| number.mutation_id);
         if number.is_some() && !self.named {
             let message = "commands with a mutationId need a clientId: connect with ?clientId=";
-            return push_error(outbox, ErrorCode::NoClientId, message, now);
+            push_error(outbox, ErrorCode::NoClientId, message, now);
+            return self.count_frame(outbox, desk, now.steady);
         }
         let Some(committer) = &desk.committer else {
             let message = "this server relays events and keeps no documents: ask the backend";
             let rejection = Rejection::new(RejectionCode::Forbidden, message);
-            return self.refuse(&rejection, mutation_id, outbox, desk, now);
+            self.refuse(&rejection, mutation_id, outbox, desk, now);
+            return self.count_frame(outbox, desk, now.steady);
         };
         if let (Command::Refused { message }, None) = (&command, number) {
             let rejection = Rejection::new(Command::REFUSED, message.clone());
-            return self.refuse(&rejection, None, outbox, desk, now);
+            self.refuse(&rejection, None, outbox, desk, now);
+            return self.count_frame(outbox, desk, now.steady);
         }
         if let Err(wait) = self.take_turn(desk, now) {
             let message = "too many commands; send it again, in order, after retryAfterMs";

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use draftwire_protocol::reply::Head;
 use draftwire_protocol::{Collection, Timestamp};
+use draftwire_server::rate::Rate;
 use draftwire_store::contract::{Ask, Found, Listing};
 use draftwire_store::sqlite::SqliteOptions;
 use draftwire_store::{
     Applied, Page, Recovered, Revocation, SqliteStore, Store, StoreError, StoreLimits, Submission,
 };
-use draftwire_testing::{Device, TestServer, TestServerBuilder, eventually, json};
+use draftwire_testing::{Device, TestServer, TestServerBuilder, Value, eventually, json, raw};
 
 use crate::joined;
 
@@ -330,4 +331,34 @@ async fn a_shutdown_waits_for_the_commit_that_is_under_way() {
     phone.expect_close(1012).await;
     drop(phone);
     assert!(served.await.unwrap());
+}
+
+/// A refusal for the rate waits until what was sent before it is answered. What comes behind it must
+/// not overtake it meanwhile, although there is room for one more by then.
+#[tokio::test]
+async fn no_command_overtakes_one_that_was_over_the_rate() {
+    let builder = TestServer::builder().settings(|settings| {
+        settings.connection_commands = Rate::new(1_000, 1);
+    });
+    let (server, fault, _folder) = start_with(builder).await;
+    let mut ann = server.connect("ann").client_id("phone").live().raw().await;
+    ann.read_frame().await.expect("WELCOME");
+    let skip = |number: u64| {
+        let skip = json!({"type": "SKIP", "mutationId": number}).to_string();
+        raw::frame(raw::FIN | raw::TEXT, skip.as_bytes())
+    };
+    fault.set(Mode::Held);
+    // Both at once: there is room for the first.
+    ann.write_bytes(&[skip(1), skip(2)].concat()).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    ann.write_bytes(&skip(3)).await;
+    ann.write_bytes(&raw::frame(raw::FIN | raw::PING, b"read")).await;
+    assert_eq!(ann.read_frame().await, Some((raw::PONG, b"read".to_vec())));
+    fault.set(Mode::Sound);
+    for (number, code) in [(1, None), (2, Some("RATE_LIMITED")), (3, Some("RATE_LIMITED"))] {
+        let (_, answer) = ann.read_frame().await.expect("it is open");
+        let answer: Value = String::from_utf8_lossy(&answer).parse().expect("JSON");
+        assert_eq!(answer["payload"]["mutationId"], number, "{answer}");
+        assert_eq!(answer["payload"]["code"].as_str(), code, "{answer}");
+    }
 }

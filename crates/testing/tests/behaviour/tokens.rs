@@ -1,13 +1,7 @@
-//! *Tokens*: which are accepted and which are not, whatever they were signed with.
+//! *Tokens*: what one must say to be accepted. Forged and malformed ones are in `tests/hostile`.
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use draftwire_server::auth::ClaimRules;
 use draftwire_testing::{TestServer, Value, json, token};
-
-fn url_safe(text: impl AsRef<[u8]>) -> String {
-    URL_SAFE_NO_PAD.encode(text)
-}
 
 async fn refuse(server: &TestServer, what: &str, token: &str, code: &str) {
     let answer = server.get("/api/session").token(token).send().await;
@@ -27,82 +21,6 @@ async fn accept(server: &TestServer, what: &str, token: &str, user: &str) {
 }
 
 #[tokio::test]
-async fn the_header_never_chooses_the_algorithm() {
-    let server = TestServer::start().await;
-    let claims = token::claims("ann").to_string();
-    for header in [
-        r#"{"alg":"none","typ":"JWT"}"#,
-        r#"{"alg":"None"}"#,
-        r#"{"alg":"HS512","typ":"JWT"}"#,
-        r#"{"alg":"HS384","typ":"JWT"}"#,
-        r#"{"alg":"RS256","typ":"JWT"}"#,
-        r#"{"alg":"ES256"}"#,
-        r#"{"alg":"hs256"}"#,
-        r#"{"alg":["HS256"]}"#,
-        r#"{"alg":null}"#,
-        r#"{"typ":"JWT"}"#,
-        r#"{"alg":"HS256","crit":["exp"]}"#,
-        r#"{"alg":"HS256","b64":false}"#,
-        r#"{"alg":"HS256","b64":true,"crit":["b64"]}"#,
-        r#"{"alg":"HS256","alg":"HS256"}"#,
-        r#"{"alg":"none","alg":"HS256"}"#,
-        r#"["HS256"]"#,
-        "HS256",
-        "",
-    ] {
-        let token = token::sign_parts(header, &claims, token::SECRET);
-        refuse(&server, header, &token, "BAD_TOKEN").await;
-    }
-    let unsigned = format!("{}.{}.", url_safe(r#"{"alg":"none"}"#), url_safe(&claims));
-    refuse(&server, "no signature", &unsigned, "BAD_TOKEN").await;
-    let good =
-        token::sign_parts(r#"{"alg":"HS256","kid":"1","typ":"at+jwt"}"#, &claims, token::SECRET);
-    accept(&server, "other header members", &good, "ann").await;
-}
-
-#[tokio::test]
-async fn the_signature_must_hold() {
-    let server = TestServer::start().await;
-    let good = server.token("ann");
-    let claims = token::claims("ann").to_string();
-    let foreign =
-        token::sign_parts(token::HEADER, &claims, b"another secret of at least 32 bytes!");
-    refuse(&server, "another secret", &foreign, "BAD_TOKEN").await;
-    let (signed, signature) = good.rsplit_once('.').unwrap();
-    let other = server.token("eve");
-    let (stolen, _) = other.rsplit_once('.').unwrap();
-    refuse(&server, "another's claims", &format!("{stolen}.{signature}"), "BAD_TOKEN").await;
-    let cut = &signature[..signature.len() - 4];
-    refuse(&server, "half a signature", &format!("{signed}.{cut}"), "BAD_TOKEN").await;
-    refuse(&server, "four parts", &format!("{good}.x"), "BAD_TOKEN").await;
-    refuse(&server, "two parts", signed, "BAD_TOKEN").await;
-    refuse(&server, "no parts", "rubbish", "BAD_TOKEN").await;
-    accept(&server, "good", &good, "ann").await;
-}
-
-#[tokio::test]
-async fn parts_are_base64url_without_padding() {
-    let server = TestServer::start().await;
-    // Claims whose encoding needs padding and both letters that the alphabets differ in.
-    let claims =
-        format!(r#"{{"sub":"ann","exp":{},"x":"ÿ~~?>ÿ"}}"#, token::seconds_now() as u64 + 60);
-    let claims = if claims.len() % 3 == 0 { format!("{claims} ") } else { claims };
-    let header = url_safe(token::HEADER);
-    let good = token::sign_encoded(&header, &url_safe(&claims), token::SECRET);
-    accept(&server, "base64url", &good, "ann").await;
-    let other = token::sign_encoded(&header, &STANDARD.encode(&claims), token::SECRET);
-    refuse(&server, "base64 with padding", &other, "BAD_TOKEN").await;
-    for part in ["a", "%%%%", "äö", "YQ=="] {
-        let bad = token::sign_encoded(&header, part, token::SECRET);
-        if bad.is_ascii() {
-            refuse(&server, part, &bad, "BAD_TOKEN").await;
-        }
-    }
-    let bytes = token::sign_encoded(&header, &url_safe([0xff, 0xfe]), token::SECRET);
-    refuse(&server, "not UTF-8", &bytes, "BAD_TOKEN").await;
-}
-
-#[tokio::test]
 async fn the_times_are_numbers_and_are_kept_with_ten_seconds_of_leeway() {
     let server = TestServer::start().await;
     let now = token::seconds_now();
@@ -114,15 +32,6 @@ async fn the_times_are_numbers_and_are_kept_with_ten_seconds_of_leeway() {
     let mut without = token::claims("ann");
     without.as_object_mut().unwrap().remove("exp");
     refuse(&server, "no exp", &token::sign(&without), "BAD_TOKEN").await;
-    for bad in [json!("9999999999"), json!(null), json!(true), json!([9e9])] {
-        for name in ["exp", "nbf", "iat"] {
-            let what = format!("{name} = {bad}");
-            refuse(&server, &what, &with(name, bad.clone()), "BAD_TOKEN").await;
-        }
-    }
-    let huge = r#"{"sub":"ann","exp":1e400}"#;
-    let huge = token::sign_parts(token::HEADER, huge, token::SECRET);
-    refuse(&server, "exp beyond numbers", &huge, "BAD_TOKEN").await;
     refuse(&server, "exp past", &with("exp", json!(now - 11.0)), "TOKEN_EXPIRED").await;
     refuse(&server, "exp 0", &with("exp", json!(0)), "TOKEN_EXPIRED").await;
     refuse(&server, "exp negative", &with("exp", json!(-1)), "TOKEN_EXPIRED").await;
