@@ -79,22 +79,26 @@ pub struct Bucket {
 
 impl Bucket {
     /// Takes `count` tokens, or says how long it takes until they are there. Nothing is taken then.
+    /// More than the bucket holds are taken from a full one, which then owes the rest: refused for
+    /// ever, whoever comes with so many would come again and again.
     ///
     /// # Errors
     ///
-    /// The time to wait. With more than `burst` at once it is that until the bucket is full.
+    /// The time to wait.
     pub fn take(&mut self, rate: Rate, count: u32, now: Tick) -> Result<(), Duration> {
         if rate.per_second == 0 {
             return Ok(());
         }
         let (now, cost) = (now.0.saturating_mul(1_000), rate.cost_micros());
-        let full_at = self.full_at.max(now).saturating_add(cost.saturating_mul(count.into()));
-        let room = cost.saturating_mul(rate.burst.into());
-        if full_at - now <= room {
-            self.full_at = full_at;
+        let with =
+            |count: u32| self.full_at.max(now).saturating_add(cost.saturating_mul(count.into()));
+        let empty_at = now.saturating_add(cost.saturating_mul(rate.burst.into()));
+        let wanted = with(count.min(rate.burst));
+        if wanted <= empty_at {
+            self.full_at = with(count);
             return Ok(());
         }
-        Err(Duration::from_micros((full_at - now - room).min(room.max(cost))))
+        Err(Duration::from_micros(wanted - empty_at))
     }
 
     fn is_full(&self, now: Tick) -> bool {
@@ -163,7 +167,10 @@ mod tests {
         assert_eq!(bucket.take(rate, 1, at(200)), Ok(()));
         assert_eq!(bucket.take(rate, 3, at(10_000)), Ok(()), "full again, and no fuller");
         assert!(bucket.take(rate, 1, at(10_000)).is_err());
-        assert!(bucket.take(rate, 4, at(90_000)).is_err(), "more than it ever holds");
+        assert!(bucket.take(rate, 4, at(10_200)).is_err(), "not full");
+        assert_eq!(bucket.take(rate, 6, at(90_000)), Ok(()), "more than it ever holds");
+        assert_eq!(bucket.take(rate, 1, at(90_300)), Err(Duration::from_millis(100)), "paid off");
+        assert_eq!(bucket.take(rate, 1, at(90_400)), Ok(()));
         assert_eq!(bucket.take(Rate::UNLIMITED, 1_000_000, at(0)), Ok(()));
     }
 

@@ -67,6 +67,14 @@ pub const FAULTS: &[Fault] = &[
         caught_by: &[Check::History],
     },
     Fault {
+        name: "log-not-moved-at-the-start",
+        what: "what a killed process wrote and did not sync is taken as committed (no checkpoint at opening)",
+        file: SQLITE,
+        right: "    connection.query_row(\"PRAGMA wal_checkpoint(TRUNCATE)\", [], |_| Ok(()))?;\n",
+        wrong: "",
+        caught_by: &[Check::History],
+    },
+    Fault {
         name: "head-not-saved",
         what: "the row of a user is written only every other time",
         file: BATCH,

@@ -9,6 +9,7 @@ mod documents;
 mod durability;
 mod gate;
 mod hostile;
+mod rates;
 mod reconnecting;
 mod tokens;
 

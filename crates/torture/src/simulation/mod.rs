@@ -14,11 +14,15 @@
 //! | `disk` | the store's files, and what is left of them after a crash |
 //! | `ledger` | the log as it was committed, and the final states |
 //! | `world` | the steps |
+//! | `trouble` | beginnings, ends, and what goes wrong with the disk |
+//! | `settling` | everything becomes quiet, and is judged |
 
 pub mod device;
 pub mod disk;
 mod ledger;
 pub mod plan;
+mod settling;
+mod trouble;
 mod world;
 
 use std::fmt;

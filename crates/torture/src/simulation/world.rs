@@ -1,4 +1,4 @@
-//! The steps of a run: what may happen next, and everything settling in the end.
+//! The steps of a run: what may happen next.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::net::UnixStream;
@@ -10,25 +10,23 @@ use draftwire_server::clock::{Now, Tick, simulated};
 use draftwire_server::realtime::simulation::{ReadJoining, Simulation};
 use draftwire_server::session::{Endpoint, Hello};
 use draftwire_store::{SqliteStore, Store, StoreError};
-use draftwire_vfs::power_loss::{End, Trouble};
+use draftwire_vfs::power_loss::End;
 use fastrand::Rng;
 
 use super::device::{Device, Stray};
 use super::disk::Disk;
-use super::ledger::{Ledger, final_of};
+use super::ledger::Ledger;
 use super::{Outcome, Plan};
-use crate::check::{Check, Violation, check};
-use crate::history::{Record, UserHistory};
+use crate::check::{Check, Violation};
+use crate::history::Record;
 
-/// Turns of everybody after which everything must have settled.
-const SETTLING_ROUNDS_MAX: usize = 3_000;
 /// Where the simulated wall clock begins: 2026-01-01.
 const BEGIN_MILLIS: i64 = 1_767_225_600_000;
 /// Tokens outlive every run.
 const EXPIRES_MILLIS: i64 = BEGIN_MILLIS + 400 * 24 * 3_600_000;
 
 /// Devices come in through the door beside this one; nobody brings a token.
-struct NoTokens;
+pub(super) struct NoTokens;
 
 impl Verifier for NoTokens {
     fn verify(&self, _: &str, _: Timestamp) -> Result<draftwire_server::auth::Claims, TokenError> {
@@ -37,29 +35,29 @@ impl Verifier for NoTokens {
 }
 
 /// A server that runs, with what it was opened on.
-struct Running {
-    server: Simulation,
+pub(super) struct Running {
+    pub(super) server: Simulation,
     /// `None` while it has failed and was not opened anew.
-    store: Option<Arc<SqliteStore>>,
+    pub(super) store: Option<Arc<SqliteStore>>,
     /// What the reading thread has read and not handed over.
-    read: Option<ReadJoining>,
-    draining: bool,
+    pub(super) read: Option<ReadJoining>,
+    pub(super) draining: bool,
 }
 
 /// One run.
 pub struct World<'t> {
-    rng: Rng,
-    plan: Plan,
-    disk: Disk,
-    running: Option<Running>,
-    users: Vec<Arc<str>>,
-    ledgers: Vec<Ledger>,
-    devices: Vec<Device>,
-    strays: Vec<Stray>,
+    pub(super) rng: Rng,
+    pub(super) plan: Plan,
+    pub(super) disk: Disk,
+    pub(super) running: Option<Running>,
+    pub(super) users: Vec<Arc<str>>,
+    pub(super) ledgers: Vec<Ledger>,
+    pub(super) devices: Vec<Device>,
+    pub(super) strays: Vec<Stray>,
     millis: u64,
     /// The disk may fail.
-    has_trouble: bool,
-    outcome: Outcome,
+    pub(super) has_trouble: bool,
+    pub(super) outcome: Outcome,
     hasher: DefaultHasher,
     trace: Option<&'t mut dyn FnMut(&str)>,
 }
@@ -90,14 +88,14 @@ impl<'t> World<'t> {
     }
 
     /// Writes a decision down.
-    fn note(&mut self, what: &str) {
+    pub(super) fn note(&mut self, what: &str) {
         what.hash(&mut self.hasher);
         if let Some(trace) = &mut self.trace {
             trace(what);
         }
     }
 
-    fn violation(&mut self, check: Check, detail: impl Into<String>) {
+    pub(super) fn violation(&mut self, check: Check, detail: impl Into<String>) {
         self.outcome.violations.push(Violation { check, detail: detail.into() });
     }
 
@@ -137,59 +135,14 @@ impl<'t> World<'t> {
         counts.events = self.ledgers.iter().map(|ledger| ledger.log.len() as u64).sum();
     }
 
-    fn set_clock(&mut self, millis: u64) {
+    pub(super) fn set_clock(&mut self, millis: u64) {
         self.millis += millis;
         let wall = Timestamp::from_millis(BEGIN_MILLIS + self.millis as i64);
         simulated::set(Some(Now { wall, steady: Tick(self.millis) }));
     }
 
-    fn start(&mut self) {
-        let Some(store) = self.open(false) else { return };
-        let (settings, at_once_max) = (self.plan.settings.clone(), self.plan.at_once_max);
-        let shared: Arc<dyn Store> = Arc::clone(&store) as _;
-        let server = Simulation::start(settings, Arc::new(NoTokens), shared, at_once_max);
-        let server = server.expect("settings that fit, and descriptors");
-        let store = Some(store);
-        self.running = Some(Running { server, store, read: None, draining: false });
-        self.gather(true);
-    }
-
-    /// Opens the store; with trouble on the disk that may have to be tried again.
-    fn open(&mut self, check: bool) -> Option<Arc<SqliteStore>> {
-        match self.disk.open(check) {
-            // Opened or not, it is worth nothing.
-            _ if self.disk.has_stopped() => self.end_in_the_middle(),
-            Ok(store) => return Some(store),
-            Err(error) if self.has_trouble => self.note(&format!("not open: {error}")),
-            Err(error) => {
-                self.violation(Check::History, format!("the store does not open: {error}"));
-            }
-        }
-        None
-    }
-
-    /// The server lets a failed store go, and opens it anew.
-    fn reopen(&mut self) {
-        let Some(running) = &mut self.running else { return };
-        running.store = None;
-        self.note("reopen");
-        let Some(store) = self.open(true) else { return };
-        let Some(running) = &mut self.running else { return };
-        running.store = Some(Arc::clone(&store));
-        running.server.reopened(store);
-        self.gather(true);
-    }
-
-    /// The power has ended while something was written.
-    fn end_in_the_middle(&mut self) {
-        self.note("the power ends in the middle");
-        self.outcome.counts.cuts += 1;
-        let seed = self.rng.u64(..);
-        self.end(End::PowerCut(seed));
-    }
-
     /// Writes down what was committed.
-    fn gather(&mut self, again: bool) {
+    pub(super) fn gather(&mut self, again: bool) {
         let Some(Running { store: Some(store), server, .. }) = &self.running else { return };
         if self.disk.has_stopped() || server.has_failed() {
             return;
@@ -290,7 +243,7 @@ impl<'t> World<'t> {
         }
     }
 
-    fn exchange(&mut self, index: usize) {
+    pub(super) fn exchange(&mut self, index: usize) {
         if self.devices[index].wants_to_connect() {
             self.connect(index);
         }
@@ -341,14 +294,14 @@ impl<'t> World<'t> {
         self.note(&format!("device {index} connects"));
     }
 
-    fn work(&mut self) {
+    pub(super) fn work(&mut self) {
         let Some(running) = &mut self.running else { return };
         let index = self.rng.usize(..running.server.workers());
         running.server.work(index);
         self.note(&format!("worker {index}"));
     }
 
-    fn commit(&mut self) {
+    pub(super) fn commit(&mut self) {
         let Some(running) = &mut self.running else { return };
         running.server.commit();
         self.note("commit");
@@ -356,7 +309,7 @@ impl<'t> World<'t> {
     }
 
     /// The reading thread reads, or hands over what it has read.
-    fn read(&mut self) {
+    pub(super) fn read(&mut self) {
         let Some(mut running) = self.running.take() else { return };
         match running.read.take() {
             Some(read) => running.server.hand_over(read),
@@ -373,7 +326,7 @@ impl<'t> World<'t> {
         self.gather(false);
     }
 
-    fn tasks(&mut self) {
+    pub(super) fn tasks(&mut self) {
         let Some(running) = &mut self.running else { return };
         running.server.run_tasks();
         self.note("tasks");
@@ -389,14 +342,6 @@ impl<'t> World<'t> {
         self.note("tidy");
     }
 
-    fn plan_trouble(&mut self) {
-        let trouble = [Trouble::Stop, Trouble::Error, Trouble::Full][self.rng.usize(..3)];
-        let after = self.rng.u64(..25);
-        self.note(&format!("{trouble:?} after {after}"));
-        self.disk.plan_trouble(after, trouble);
-        self.has_trouble = true;
-    }
-
     fn flow_stray(&mut self) {
         if self.strays.is_empty() {
             return;
@@ -405,125 +350,6 @@ impl<'t> World<'t> {
         if !self.strays[index].flow(&mut self.rng) {
             self.strays.swap_remove(index);
         }
-    }
-
-    /// The process or the power ends.
-    fn fall(&mut self, what: &str, end: End) {
-        if self.running.is_none() {
-            return;
-        }
-        self.note(what);
-        match end {
-            End::Crash => self.outcome.counts.crashes += 1,
-            End::PowerCut(_) => self.outcome.counts.cuts += 1,
-        }
-        self.end(end);
-    }
-
-    fn end(&mut self, end: End) {
-        self.disk.stop();
-        self.running = None;
-        self.strays.clear();
-        self.disk.start(end);
-        self.has_trouble = false;
-    }
-
-    fn drain(&mut self) {
-        let Some(running) = &mut self.running else { return };
-        running.draining = true;
-        running.server.drain();
-        self.note("drain");
-        self.outcome.counts.drains += 1;
-    }
-
-    /// A server that drains ends when all devices are gone, or when its patience is over.
-    fn end_drained(&mut self) {
-        if self.running.as_ref().is_some_and(|running| running.draining) && self.rng.u8(..30) == 0 {
-            self.note("stop");
-            self.running = None;
-            self.strays.clear();
-        }
-    }
-
-    /// Nothing goes wrong any more: everybody has turns until everything is quiet.
-    fn settle(&mut self) {
-        self.devices.iter_mut().for_each(|device| device.sleep(0));
-        self.note("settle");
-        self.strays.clear();
-        self.disk.make_room();
-        self.has_trouble = false;
-        if self.disk.has_stopped() {
-            // The power has ended while a server that was shut down closed its store.
-            self.end_in_the_middle();
-        }
-        if self.running.as_ref().is_some_and(|running| running.draining) {
-            self.end(End::Crash);
-        }
-        if self.running.is_none() {
-            self.start();
-        }
-        if self.running.as_ref().is_some_and(|running| running.server.has_failed()) {
-            self.reopen();
-        }
-        for _ in 0..SETTLING_ROUNDS_MAX {
-            self.outcome.counts.steps += 1;
-            for index in 0..self.devices.len() {
-                self.exchange(index);
-            }
-            self.commit();
-            self.read();
-            for _ in 0..2 {
-                self.tasks();
-                self.work();
-            }
-            self.set_clock(10);
-            if !self.outcome.violations.is_empty() || self.is_quiet() {
-                return;
-            }
-        }
-        let stuck: Vec<_> =
-            self.devices.iter().filter(|d| !d.is_settled()).map(|d| &d.client.name).collect();
-        let detail = format!("nothing settles: {stuck:?} have unanswered commands or lag behind");
-        self.violation(Check::Answered, detail);
-    }
-
-    fn is_quiet(&self) -> bool {
-        self.devices.iter().all(|device| {
-            let user = self.users.iter().position(|user| *user == device.user);
-            let head = user.map_or(0, |index| self.ledgers[index].log.len() as u64);
-            let at = device.client.position.as_ref().map(|position| position.seq);
-            device.is_welcome() && device.is_settled() && at == Some(head)
-        })
-    }
-
-    /// A fresh device of each user will say what it is told.
-    fn add_fresh_devices(&mut self) {
-        for index in 0..self.users.len() {
-            self.devices.push(Device::new(&self.users[index], format!("fresh-{index}")));
-        }
-    }
-
-    /// What everybody saw is judged.
-    fn judge(&mut self) {
-        let devices = std::mem::take(&mut self.devices);
-        let Some(Running { store: Some(store), .. }) = &self.running else { return };
-        let mut violations = Vec::new();
-        for (user, ledger) in self.users.iter().zip(&mut self.ledgers) {
-            let told = final_of(&**store, user);
-            let history = UserHistory {
-                user: user.to_string(),
-                devices: devices
-                    .iter()
-                    .filter(|d| d.user == *user)
-                    .map(|d| d.client.history.clone())
-                    .collect(),
-                log: ledger.log.clone(),
-                finals: told.into_iter().collect(),
-            };
-            violations.extend(check(&history));
-        }
-        self.devices = devices;
-        self.outcome.violations.extend(violations);
     }
 }
 
