@@ -2,7 +2,7 @@
 
 use draftwire_testing::raw::{BINARY, FIN, PING, TEXT};
 
-use crate::bystander::{Bystander, reserved_bytes};
+use crate::bystander::reserved_bytes;
 use crate::frames::{claiming, raw};
 
 /// Connections at a time.
@@ -17,12 +17,11 @@ const RESERVED_BYTES_MAX: usize = 16 * FRAME_BYTES;
 #[tokio::test]
 async fn two_thousand_connections_that_claim_everything_hold_nothing() {
     rlimit::increase_nofile_limit(u64::MAX).expect("descriptors");
-    let server = crate::server(|settings| {
+    let (server, mut bystander) = crate::begin_alone(GROWTH_BYTES_MAX, |settings| {
         settings.limits.frame_bytes = FRAME_BYTES;
         settings.outbox_bytes_max = FRAME_BYTES;
     })
     .await;
-    let mut bystander = Bystander::join_alone(&server, GROWTH_BYTES_MAX).await;
     let reserved = reserved_bytes();
     let mut claimants = Vec::new();
     for number in 0..CONNECTIONS {
