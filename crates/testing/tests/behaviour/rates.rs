@@ -50,6 +50,32 @@ async fn an_address_knocks_only_so_often_whatever_the_client_writes() {
     }
 }
 
+/// Whatever the reason and whichever door it came by: nobody uses up the turns of others at the same
+/// address twice over.
+#[tokio::test]
+async fn a_refused_handshake_counts_once() {
+    for front_door in [true, false] {
+        let server = server(|settings| {
+            settings.user_handshakes = Rate::new(1, 1);
+            settings.address_handshakes = Rate::new(1, 4);
+            settings.address_connections_max = 1;
+            settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        })
+        .start()
+        .await;
+        let from = |user: &str| {
+            let connect = server.connect(user).header("x-forwarded-for", "203.0.113.7");
+            if front_door { connect } else { connect.path("/ws/sync") }
+        };
+        let _first = from("ann").open_quietly().await;
+        from("ann").answer().await.problem(429, "TOO_MANY_HANDSHAKES");
+        from("bob").answer().await.problem(429, "TOO_MANY_CONNECTIONS");
+        from("eve").answer().await.problem(429, "TOO_MANY_CONNECTIONS");
+        let fifth = from("joe").answer().await.problem(429, "TOO_MANY_HANDSHAKES");
+        assert!(fifth["detail"].as_str().unwrap().contains("address"), "{fifth}");
+    }
+}
+
 #[tokio::test]
 async fn an_address_has_only_so_many_connections() {
     let server = server(|settings| {
