@@ -93,6 +93,50 @@ async fn an_address_has_only_so_many_connections() {
     eventually("the place to be given back", free).await;
 }
 
+/// What is refused uses up no number, stands in its place among the answers, and goes through when
+/// it is sent again.
+#[tokio::test]
+async fn commands_over_the_rate_are_refused_in_order_and_go_through_later() {
+    let server = server(|settings| settings.connection_commands = Rate::new(20, 5)).start().await;
+    let mut ann = joined(&server, "ann", "phone").await;
+    let mut desk = joined(&server, "ann", "desk").await;
+    let create = |number: u64| json!({"id": format!("d{number}"), "data": {}});
+    for number in 1..=10 {
+        ann.send("DRAFT_CREATE", create(number), number).await;
+    }
+    let mut due = 1;
+    let mut refused = 0;
+    for number in 1..=10 {
+        let answer = loop {
+            let frame = ann.next().await;
+            if matches!(frame.kind(), "ACK" | "REJECTED") {
+                break frame;
+            }
+        };
+        assert_eq!(answer.payload()["mutationId"], number, "answers come in order");
+        if answer.kind() == "ACK" {
+            assert_eq!(refused, 0, "nothing behind a refused command is applied");
+            due = number + 1;
+        } else {
+            assert_eq!(answer.payload()["code"], "RATE_LIMITED");
+            assert!(answer.payload()["retryAfterMs"].as_u64().unwrap() >= 1);
+            refused += 1;
+        }
+    }
+    assert!(refused > 0 && due > 5, "{refused} refused, {due} is due");
+    while due <= 10 {
+        tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+        ann.send("DRAFT_CREATE", create(due), due).await;
+        let (_, ack) = ann.read_until("ACK").await;
+        assert_eq!(ack.payload()["mutationId"], due);
+        due += 1;
+    }
+    for number in 1..=10 {
+        let event = desk.expect("DRAFT_CREATED").await;
+        assert_eq!(event.payload()["document"]["id"], format!("d{number}"));
+    }
+}
+
 #[tokio::test]
 async fn a_user_commands_only_so_often_over_every_road() {
     let server = server(|settings| settings.user_commands = Rate::new(1, 2)).start().await;
