@@ -104,10 +104,10 @@ async fn who_floods_a_relay_is_closed() {
 
 /// ws CVE-2026-48779: each small fragment cost an object of its own, whatever the limit on the
 /// message. Here it costs its bytes, and 50 messages of 16 KiB in parts of a byte, all incomplete, are
-/// held at a time: with 20 bytes more for each part they would not fit.
+/// held at a time: with 8 bytes more for each part they would not fit.
 #[tokio::test]
 async fn fragments_of_one_byte_cost_one_byte() {
-    let (server, mut bystander) = crate::begin_alone(16 * 1024 * 1024, |settings| {
+    let (server, mut bystander) = crate::begin_alone(6 * 1024 * 1024, |settings| {
         settings.limits.document_bytes = 8 * 1024;
         settings.limits.frame_bytes = 16 * 1024;
     })

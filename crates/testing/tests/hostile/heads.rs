@@ -35,7 +35,7 @@ async fn two_thousand_headers_are_refused() {
 /// beginning with every piece that came.
 #[tokio::test]
 async fn a_head_of_twenty_megabytes_is_refused_soon() {
-    let (server, bystander) = crate::begin_alone(32 * 1024 * 1024, |_| {}).await;
+    let (server, bystander) = crate::begin_alone(8 * 1024 * 1024, |_| {}).await;
     let good = Head::of(&server, "ann").text();
     let beginnings = [
         format!("{}\r\nX-A: ", good.trim_end()),

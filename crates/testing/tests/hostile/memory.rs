@@ -8,7 +8,7 @@ use crate::frames::{claiming, raw};
 /// Connections at a time.
 const CONNECTIONS: usize = 2_000;
 /// By how much the process may grow over them, both ends of each included.
-const GROWTH_BYTES_MAX: usize = 48 * 1024 * 1024;
+const GROWTH_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The largest message that may be claimed here.
 const FRAME_BYTES: usize = 64 * 1024 * 1024;
 /// Address space that may be taken for them: 16 such messages, where hundreds are claimed.

@@ -7,7 +7,7 @@ use crate::wire::{Head, Wire};
 
 #[tokio::test]
 async fn a_token_of_a_megabyte_costs_nothing() {
-    let (server, bystander) = crate::begin_alone(48 * 1024 * 1024, |settings| {
+    let (server, bystander) = crate::begin_alone(24 * 1024 * 1024, |settings| {
         settings.limits.frame_bytes = 4 * 1024 * 1024;
         settings.outbox_bytes_max = 4 * 1024 * 1024;
     })
