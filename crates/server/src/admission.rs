@@ -82,23 +82,38 @@ impl Admission {
         address: Option<IpAddr>,
     ) -> Result<Seat, String> {
         let mut taken = self.lock();
-        if taken.all >= self.max {
-            return Err(format!("the server carries {} connections already", self.max));
-        }
-        let of_user = taken.users.get(user).copied().unwrap_or(0);
-        if of_user >= self.user_max && !user.is_empty() {
-            return Err(format!("this user has {} connections already", self.user_max));
+        if let Some(why) = self.refusal(&taken, user, address) {
+            return Err(why);
         }
         if let Some(address) = address {
-            let count = taken.addresses.entry(address).or_default();
-            if *count >= self.address_max {
-                return Err(format!("this address has {} connections already", self.address_max));
-            }
-            *count += 1;
+            *taken.addresses.entry(address).or_default() += 1;
         }
         *taken.users.entry(Arc::clone(user)).or_default() += 1;
         taken.all += 1;
         Ok(Seat { admission: Arc::clone(self), user: Arc::clone(user), address })
+    }
+
+    /// True where somebody who knocked now would be given a seat. Nothing is counted or taken.
+    pub fn has_room(&self, user: &Arc<str>, address: Option<IpAddr>, now: Tick) -> bool {
+        address.is_none_or(|address| self.address_handshakes.has_one(&address, now))
+            && (user.is_empty() || self.user_handshakes.has_one(user, now))
+            && self.refusal(&self.lock(), user, address).is_none()
+    }
+
+    /// Why there is no seat, where there is none.
+    fn refusal(&self, taken: &Taken, user: &str, address: Option<IpAddr>) -> Option<String> {
+        if taken.all >= self.max {
+            return Some(format!("the server carries {} connections already", self.max));
+        }
+        let of_user = taken.users.get(user).copied().unwrap_or(0);
+        if of_user >= self.user_max && !user.is_empty() {
+            return Some(format!("this user has {} connections already", self.user_max));
+        }
+        let of_address = address.and_then(|address| taken.addresses.get(&address).copied());
+        if of_address.unwrap_or(0) >= self.address_max && address.is_some() {
+            return Some(format!("this address has {} connections already", self.address_max));
+        }
+        None
     }
 
     /// Seats that are taken, also by connections whose handshake was answered a moment ago.

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::str::FromStr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Tick;
@@ -101,6 +101,10 @@ impl Bucket {
         Err(Duration::from_micros(wanted - empty_at))
     }
 
+    fn has_one(mut self, rate: Rate, now: Tick) -> bool {
+        self.take(rate, 1, now).is_ok()
+    }
+
     fn is_full(&self, now: Tick) -> bool {
         self.full_at <= now.0.saturating_mul(1_000)
     }
@@ -128,10 +132,7 @@ impl<K: Hash + Eq> Buckets<K> {
         if self.rate.per_second == 0 {
             return Ok(());
         }
-        let mut hasher = DefaultHasher::new();
-        key.hash(&mut hasher);
-        let shard = &self.shards[hasher.finish() as usize % SHARDS];
-        let mut buckets = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = self.shard_of(&key);
         if buckets.len() >= SHARD_BUCKETS_MAX && !buckets.contains_key(&key) {
             // A full bucket is like one that was never there.
             buckets.retain(|_, bucket| !bucket.is_full(now));
@@ -141,6 +142,19 @@ impl<K: Hash + Eq> Buckets<K> {
             }
         }
         buckets.entry(key).or_default().take(self.rate, count, now)
+    }
+
+    /// True where [`Buckets::take`] would give one token of that key; none is taken.
+    pub fn has_one(&self, key: &K, now: Tick) -> bool {
+        self.rate.per_second == 0
+            || self.shard_of(key).get(key).is_none_or(|bucket| bucket.has_one(self.rate, now))
+    }
+
+    fn shard_of(&self, key: &K) -> MutexGuard<'_, HashMap<K, Bucket>> {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        let shard = &self.shards[hasher.finish() as usize % SHARDS];
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[cfg(test)]
@@ -182,7 +196,11 @@ mod tests {
             assert_eq!(buckets.take(key, 1, Tick(key as u64 / 100)), Ok(()));
             assert!(buckets.len() <= max);
         }
-        assert!(buckets.take(2 * max - 1, 1, Tick(2 * max as u64 / 100)).is_err(), "known still");
+        let now = Tick(2 * max as u64 / 100);
+        assert!(!buckets.has_one(&(2 * max - 1), now), "known still");
+        assert!(buckets.take(2 * max - 1, 1, now).is_err());
+        assert!(buckets.has_one(&(2 * max), now), "never asked for");
+        assert_eq!(buckets.take(2 * max, 1, now), Ok(()), "looking takes nothing");
     }
 
     #[test]

@@ -21,7 +21,6 @@ use tokio::net::TcpStream;
 use super::REALTIME_PATH;
 use super::handshake::{self, Guest};
 use crate::Realtime;
-use crate::session::Endpoint;
 use crate::worker::Socket;
 
 /// Bytes of a handshake's head that are looked at; a longer one goes the other way.
@@ -108,7 +107,7 @@ fn guest<'a>(bytes: &'a [u8], peer: SocketAddr, realtime: &Realtime) -> Option<(
         }
         map.append(name, HeaderValue::from_bytes(field.value).ok()?);
     }
-    let guest = handshake::admit(realtime, &request, Endpoint::Realtime).ok()?;
+    let guest = handshake::admit_at_front_door(realtime, &request)?;
     Some((guest, &bytes[length..]))
 }
 

@@ -63,6 +63,14 @@ pub(super) struct Guest {
     pub(super) compression: Option<Agreement>,
 }
 
+impl Guest {
+    /// Whose connection it will be; empty for a client without a token.
+    fn user(&self) -> Arc<str> {
+        let identity = self.hello.identity.as_ref();
+        identity.map_or_else(|| "".into(), |identity| Arc::clone(&identity.user))
+    }
+}
+
 async fn enter(
     State(realtime): State<Realtime>,
     mut request: Request,
@@ -95,11 +103,21 @@ fn end_connection_behind(mut response: Response) -> Response {
 }
 
 /// Lets a client in, or says why not.
-pub(super) fn admit(
-    realtime: &Realtime,
-    request: &Request,
-    endpoint: Endpoint,
-) -> Result<Guest, Problem> {
+fn admit(realtime: &Realtime, request: &Request, endpoint: Endpoint) -> Result<Guest, Problem> {
+    seat(realtime, request, examine(realtime, request, endpoint)?)
+}
+
+/// Lets a client in at the front door. Whoever is not let in there comes again by the router, so
+/// nothing is counted for that one here, or it would be counted twice.
+pub(super) fn admit_at_front_door(realtime: &Realtime, request: &Request) -> Option<Guest> {
+    let guest = examine(realtime, request, Endpoint::Realtime).ok()?;
+    let address = limited_address(request, &realtime.settings().trusted_proxies);
+    let has_room = realtime.admission().has_room(&guest.user(), address, clock::steady());
+    has_room.then(|| seat(realtime, request, guest).ok()).flatten()
+}
+
+/// Who asks, where everything about the request is right. Nobody has a seat yet.
+fn examine(realtime: &Realtime, request: &Request, endpoint: Endpoint) -> Result<Guest, Problem> {
     let headers = request.headers();
     let accept = check_upgrade(request)?;
     let offer = Offer::of(headers)?;
@@ -113,8 +131,16 @@ pub(super) fn admit(
     let query = Query::of(request.uri().query())?;
     let identity = identify(realtime, headers, &offer, &query, endpoint)?;
     let hello = hello(endpoint, identity, &query, compression)?;
+    Ok(Guest { hello, seat: None, accept, subprotocol, compression })
+}
+
+/// Counts a guest and gives a seat; the echo has neither.
+fn seat(realtime: &Realtime, request: &Request, guest: Guest) -> Result<Guest, Problem> {
+    if guest.hello.endpoint == Endpoint::Echo {
+        return Ok(guest);
+    }
     check_ready(realtime)?;
-    let user = hello.identity.as_ref().map_or_else(|| "".into(), |who| Arc::clone(&who.user));
+    let user = guest.user();
     let address = limited_address(request, &realtime.settings().trusted_proxies);
     let (admission, now) = (realtime.admission(), clock::steady());
     admission.knock(address, now).map_err(|wait| too_many_handshakes("this address", wait))?;
@@ -125,7 +151,7 @@ pub(super) fn admit(
     })?;
     // Again: a shutdown that has begun in between may not have counted this seat.
     check_ready(realtime)?;
-    Ok(Guest { hello, seat: Some(seat), accept, subprotocol, compression })
+    Ok(Guest { seat: Some(seat), ..guest })
 }
 
 fn too_many_handshakes(whose: &str, wait: Duration) -> Problem {

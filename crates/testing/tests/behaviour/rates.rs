@@ -50,6 +50,32 @@ async fn an_address_knocks_only_so_often_whatever_the_client_writes() {
     }
 }
 
+/// Whatever the reason and whichever door it came by: nobody uses up the turns of others at the same
+/// address twice over.
+#[tokio::test]
+async fn a_refused_handshake_counts_once() {
+    for front_door in [true, false] {
+        let server = server(|settings| {
+            settings.user_handshakes = Rate::new(1, 1);
+            settings.address_handshakes = Rate::new(1, 4);
+            settings.address_connections_max = 1;
+            settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        })
+        .start()
+        .await;
+        let from = |user: &str| {
+            let connect = server.connect(user).header("x-forwarded-for", "203.0.113.7");
+            if front_door { connect } else { connect.path("/ws/sync") }
+        };
+        let _first = from("ann").open_quietly().await;
+        from("ann").answer().await.problem(429, "TOO_MANY_HANDSHAKES");
+        from("bob").answer().await.problem(429, "TOO_MANY_CONNECTIONS");
+        from("eve").answer().await.problem(429, "TOO_MANY_CONNECTIONS");
+        let fifth = from("joe").answer().await.problem(429, "TOO_MANY_HANDSHAKES");
+        assert!(fifth["detail"].as_str().unwrap().contains("address"), "{fifth}");
+    }
+}
+
 #[tokio::test]
 async fn an_address_has_only_so_many_connections() {
     let server = server(|settings| {
@@ -65,6 +91,50 @@ async fn an_address_has_only_so_many_connections() {
     first.close().await;
     let free = || async { from("bob").answer().await.status == 101 };
     eventually("the place to be given back", free).await;
+}
+
+/// What is refused uses up no number, stands in its place among the answers, and goes through when
+/// it is sent again.
+#[tokio::test]
+async fn commands_over_the_rate_are_refused_in_order_and_go_through_later() {
+    let server = server(|settings| settings.connection_commands = Rate::new(20, 5)).start().await;
+    let mut ann = joined(&server, "ann", "phone").await;
+    let mut desk = joined(&server, "ann", "desk").await;
+    let create = |number: u64| json!({"id": format!("d{number}"), "data": {}});
+    for number in 1..=10 {
+        ann.send("DRAFT_CREATE", create(number), number).await;
+    }
+    let mut due = 1;
+    let mut refused = 0;
+    for number in 1..=10 {
+        let answer = loop {
+            let frame = ann.next().await;
+            if matches!(frame.kind(), "ACK" | "REJECTED") {
+                break frame;
+            }
+        };
+        assert_eq!(answer.payload()["mutationId"], number, "answers come in order");
+        if answer.kind() == "ACK" {
+            assert_eq!(refused, 0, "nothing behind a refused command is applied");
+            due = number + 1;
+        } else {
+            assert_eq!(answer.payload()["code"], "RATE_LIMITED");
+            assert!(answer.payload()["retryAfterMs"].as_u64().unwrap() >= 1);
+            refused += 1;
+        }
+    }
+    assert!(refused > 0 && due > 5, "{refused} refused, {due} is due");
+    while due <= 10 {
+        tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+        ann.send("DRAFT_CREATE", create(due), due).await;
+        let (_, ack) = ann.read_until("ACK").await;
+        assert_eq!(ack.payload()["mutationId"], due);
+        due += 1;
+    }
+    for number in 1..=10 {
+        let event = desk.expect("DRAFT_CREATED").await;
+        assert_eq!(event.payload()["document"]["id"], format!("d{number}"));
+    }
 }
 
 #[tokio::test]

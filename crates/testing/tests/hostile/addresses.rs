@@ -3,10 +3,10 @@
 
 use std::net::Ipv4Addr;
 
+use draftwire_server::Settings;
 use draftwire_server::rate::Rate;
 use draftwire_testing::TestServer;
 
-use crate::bystander::Bystander;
 use crate::wire::{Head, Heard, Wire};
 
 /// The proxy that is named.
@@ -14,14 +14,13 @@ const PROXY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
 /// Another peer on this machine, which is not.
 const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-/// A server on which each address may knock once, so that one which is counted is seen.
-async fn start(proxies: &[&str]) -> TestServer {
+/// Each address may knock once, so that one which is counted is seen.
+fn limited(proxies: &[&str]) -> impl FnOnce(&mut Settings) {
     let proxies = proxies.iter().map(|network| network.parse().expect("a network")).collect();
-    crate::server(|settings| {
+    |settings| {
         settings.address_handshakes = Rate::new(1, 1);
         settings.trusted_proxies = proxies;
-    })
-    .await
+    }
 }
 
 /// Knocks from there with these lines, through the front door or past it.
@@ -37,7 +36,8 @@ async fn knock(server: &TestServer, peer: Ipv4Addr, lines: &[&str], front_door: 
 /// limit.
 async fn check(lines: &[&str], peer: Ipv4Addr, proxies: &[&str], counts_as: Option<&str>) {
     for front_door in [true, false] {
-        let server = start(proxies).await;
+        // A relay: many are started here, and no document is needed.
+        let server = TestServer::builder().relay().settings(limited(proxies)).start().await;
         let what = format!("{lines:?} from {peer} with {proxies:?}");
         assert_eq!(knock(&server, peer, lines, front_door).await.status, 101, "{what}");
         let again = knock(&server, peer, lines, front_door).await;
@@ -57,8 +57,7 @@ async fn check(lines: &[&str], peer: Ipv4Addr, proxies: &[&str], counts_as: Opti
 
 #[tokio::test]
 async fn who_is_no_proxy_speaks_for_itself() {
-    let server = start(&["127.0.0.1/32"]).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(limited(&["127.0.0.1/32"])).await;
     for lines in [
         &["X-Forwarded-For: 203.0.113.7"][..],
         &["X-Forwarded-For: 127.0.0.1"],
@@ -81,8 +80,7 @@ async fn who_is_no_proxy_speaks_for_itself() {
 
 #[tokio::test]
 async fn of_what_a_proxy_sends_the_rightmost_that_is_no_proxy_counts() {
-    let server = start(&["127.0.0.1/32", "10.0.0.0/8"]).await;
-    let bystander = Bystander::join(&server).await;
+    let (_server, bystander) = crate::begin(|_| {}).await;
     let proxies = ["127.0.0.1/32", "10.0.0.0/8"];
     for (lines, counts_as) in [
         (&["X-Forwarded-For: 203.0.113.7"][..], Some("203.0.113.7")),
@@ -112,8 +110,7 @@ async fn of_what_a_proxy_sends_the_rightmost_that_is_no_proxy_counts() {
 /// and nothing further left is looked at.
 #[tokio::test]
 async fn rubbish_from_a_proxy_counts_as_the_proxy() {
-    let server = start(&["127.0.0.1/32"]).await;
-    let bystander = Bystander::join(&server).await;
+    let (_server, bystander) = crate::begin(|_| {}).await;
     let long = format!("X-Forwarded-For: {}", "203.0.113.7, ".repeat(3_000));
     for lines in [
         &["X-Forwarded-For:"][..],

@@ -15,9 +15,22 @@ static TURN: RwLock<()> = RwLock::const_new(());
 /// Panics of the server's code, by place.
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-enum Turn {
+/// The right to run, beside others or alone. Taken before a table's server is started.
+pub enum Turn {
     Shared { _turn: RwLockReadGuard<'static, ()> },
     Alone { _turn: RwLockWriteGuard<'static, ()>, growth_bytes_max: usize },
+}
+
+impl Turn {
+    /// Beside others.
+    pub async fn shared() -> Self {
+        Self::Shared { _turn: TURN.read().await }
+    }
+
+    /// Alone, and with a bound of its own on the bytes by which the process may grow.
+    pub async fn alone(growth_bytes_max: usize) -> Self {
+        Self::Alone { _turn: TURN.write().await, growth_bytes_max }
+    }
 }
 
 /// Two devices of a user who does nothing wrong.
@@ -32,17 +45,7 @@ pub struct Bystander {
 
 impl Bystander {
     /// Comes in before a table begins.
-    pub async fn join(server: &TestServer) -> Self {
-        Self::enter(server, Turn::Shared { _turn: TURN.read().await }).await
-    }
-
-    /// The same for a table that no other runs beside, and by which the process may grow by so many
-    /// bytes, the table's own included.
-    pub async fn join_alone(server: &TestServer, growth_bytes_max: usize) -> Self {
-        Self::enter(server, Turn::Alone { _turn: TURN.write().await, growth_bytes_max }).await
-    }
-
-    async fn enter(server: &TestServer, turn: Turn) -> Self {
+    pub async fn join(server: &TestServer, turn: Turn) -> Self {
         note_panics();
         let mut phone = server.connect("bystander").client_id("phone").open().await;
         let mut desk = server.connect("bystander").client_id("desk").open().await;

@@ -2,7 +2,6 @@
 
 use draftwire_testing::token;
 
-use crate::bystander::Bystander;
 use crate::tokens::{Table, refuse_all};
 
 /// Claims as a text, so that they need not be JSON: these stand where `{}` is.
@@ -14,8 +13,7 @@ fn with_claims(claims: &str) -> String {
 /// not checked.
 #[tokio::test]
 async fn times_that_are_no_numbers_are_not_taken_as_absent() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let exp = token::seconds_now() as u64 + 3600;
     let mut table = Table::new();
     for value in [
@@ -75,8 +73,7 @@ async fn times_that_are_no_numbers_are_not_taken_as_absent() {
 
 #[tokio::test]
 async fn the_user_is_one_text_that_can_be_kept() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let exp = token::seconds_now() as u64 + 3600;
     let mut table = Table::new();
     let long = format!(r#""{}""#, "u".repeat(129));

@@ -3,7 +3,6 @@
 use draftwire_testing::raw::{FIN, TEXT, frame};
 use draftwire_testing::{Value, json};
 
-use crate::bystander::Bystander;
 use crate::frames::raw;
 
 /// Members that some languages take for something else than data.
@@ -16,8 +15,7 @@ const NAMES: &str = concat!(
 
 #[tokio::test]
 async fn a_hundred_thousand_levels_are_an_error_like_any_other() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let levels = 100_000;
     let nested = [
         "[".repeat(levels),
@@ -64,8 +62,7 @@ async fn a_hundred_thousand_levels_are_an_error_like_any_other() {
 /// `__proto__` and its like are data: they come back as they were given, and change nothing else.
 #[tokio::test]
 async fn names_that_mean_something_elsewhere_mean_nothing_here() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let names = NAMES.replace(r"\#", "#");
     let mut phone = server.connect("ann").client_id("phone").live().open().await;
     let mut desk = server.connect("ann").client_id("desk").live().open().await;
@@ -110,8 +107,7 @@ async fn names_that_mean_something_elsewhere_mean_nothing_here() {
 /// as a value nor as a name, on any road.
 #[tokio::test]
 async fn lone_surrogates_are_refused_on_every_road() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let mut device = server.connect("ann").client_id("phone").live().open().await;
     for half in [
         r"\ud800",

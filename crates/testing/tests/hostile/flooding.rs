@@ -5,11 +5,11 @@ use draftwire_testing::raw::{
 };
 use draftwire_testing::{TestServer, json, token};
 
-use crate::bystander::Bystander;
+use crate::bystander::Turn;
 use crate::frames::raw;
 
 /// Frames of one flood: many times what a connection may send at once.
-const FRAMES: usize = 20_000;
+const FRAMES: usize = 8_000;
 /// Messages of one flood that the server may have looked at: what may be sent at once, and what is
 /// allowed in the seconds that the flood takes at most.
 const LOOKED_AT_MAX: u64 = 2_000;
@@ -41,8 +41,7 @@ fn close(code: u16) -> Vec<u8> {
 
 #[tokio::test]
 async fn who_floods_is_closed_and_nobody_else_notices() {
-    let server = crate::server(|_| {}).await;
-    let mut bystander = Bystander::join(&server).await;
+    let (server, mut bystander) = crate::begin(|_| {}).await;
     let text = |text: &str| frame(FIN | TEXT, text.as_bytes());
     let renewal = json!({"type": "AUTH", "payload": {"token": token::of("ann")}}).to_string();
     for (what, bytes) in [
@@ -75,8 +74,7 @@ async fn who_floods_is_closed_and_nobody_else_notices() {
 
 #[tokio::test]
 async fn who_floods_where_only_the_server_speaks_is_closed() {
-    let server = crate::server(|settings| settings.progress_anonymous = true).await;
-    let mut bystander = Bystander::join(&server).await;
+    let (server, mut bystander) = crate::begin(|settings| settings.progress_anonymous = true).await;
     for bytes in [
         frame(FIN | PING, &[b'x'; 125]),
         frame(FIN | TEXT, b""),
@@ -92,6 +90,7 @@ async fn who_floods_where_only_the_server_speaks_is_closed() {
 
 #[tokio::test]
 async fn who_floods_a_relay_is_closed() {
+    let _turn = Turn::shared().await;
     let server = TestServer::builder().relay().start().await;
     for bytes in [
         frame(FIN | TEXT, br#"{"type":"DRAFT_CREATE","payload":{"data":{}}}"#),
@@ -105,15 +104,14 @@ async fn who_floods_a_relay_is_closed() {
 
 /// ws CVE-2026-48779: each small fragment cost an object of its own, whatever the limit on the
 /// message. Here it costs its bytes, and 50 messages of 16 KiB in parts of a byte, all incomplete, are
-/// held at a time: with 20 bytes more for each part they would not fit.
+/// held at a time: with 8 bytes more for each part they would not fit.
 #[tokio::test]
 async fn fragments_of_one_byte_cost_one_byte() {
-    let server = crate::server(|settings| {
+    let (server, mut bystander) = crate::begin_alone(6 * 1024 * 1024, |settings| {
         settings.limits.document_bytes = 8 * 1024;
         settings.limits.frame_bytes = 16 * 1024;
     })
     .await;
-    let mut bystander = Bystander::join_alone(&server, 16 * 1024 * 1024).await;
     let part = frame(CONTINUATION, b"x").repeat(16 * 1024 - 1);
     let mut flooders = Vec::new();
     for number in 0..50 {
@@ -140,8 +138,7 @@ async fn fragments_of_one_byte_cost_one_byte() {
 /// others are served between them.
 #[tokio::test]
 async fn empty_fragments_without_an_end_hold_nobody_up() {
-    let server = crate::server(|_| {}).await;
-    let mut bystander = Bystander::join(&server).await;
+    let (server, mut bystander) = crate::begin(|_| {}).await;
     let empty = frame(CONTINUATION, b"").repeat(10_000);
     let mut flooders = Vec::new();
     for _ in 0..4 {

@@ -5,8 +5,6 @@ use draftwire_testing::raw::{
 };
 use draftwire_testing::{TestServer, Value};
 
-use crate::bystander::Bystander;
-
 /// What is wrong, the bytes, and the code that the connection is closed with.
 type Row = (String, Vec<u8>, u16);
 
@@ -52,8 +50,7 @@ pub fn claiming(first: u8, length: u64) -> Vec<u8> {
 /// of compression without compression: NATS CVE-2026-27571 inflated such without a bound.
 #[tokio::test]
 async fn a_broken_head_is_a_protocol_error() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let mut table: Vec<Row> = Vec::new();
     for bits in 1..8_u8 {
         for opcode in [TEXT, BINARY, CLOSE, PING, PONG] {
@@ -107,8 +104,7 @@ async fn a_broken_head_is_a_protocol_error() {
 
 #[tokio::test]
 async fn fragments_in_disorder_are_a_protocol_error() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let begun = || frame(TEXT, b"{\"type\":");
     let mut table: Vec<Row> = Vec::new();
     for (what, frames) in [
@@ -151,8 +147,7 @@ async fn fragments_in_disorder_are_a_protocol_error() {
 
 #[tokio::test]
 async fn only_good_close_codes_are_given_back() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let close =
         |code: u16, reason: &[u8]| frame(FIN | CLOSE, &[&code.to_be_bytes(), reason].concat());
     let mut table: Vec<Row> = Vec::new();
@@ -181,8 +176,7 @@ async fn only_good_close_codes_are_given_back() {
 
 #[tokio::test]
 async fn a_text_is_utf_8_however_it_is_cut() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let mut table: Vec<Row> = Vec::new();
     for bad in [
         &b"\x80"[..],
@@ -243,8 +237,7 @@ fn serde_json_of(bytes: &[u8]) -> Value {
 
 #[tokio::test]
 async fn binary_is_not_spoken() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let command = br#"{"type":"DRAFT_CREATE","payload":{"data":{}}}"#;
     let parts = [frame(BINARY, &command[..9]), frame(FIN | CONTINUATION, &command[9..])].concat();
     let table = [

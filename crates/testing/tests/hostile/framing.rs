@@ -1,14 +1,12 @@
 //! Requests that two readers may read differently, or that nobody can read (RFC 9112).
 
-use crate::bystander::Bystander;
 use crate::handshakes::{Row, refuse_all};
 use crate::wire::{Head, Wire};
 
 /// A handshake has no body: what would be one would be read as frames.
 #[tokio::test]
 async fn a_handshake_with_a_body_is_refused() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let good = Head::of(&server, "ann");
     // A masked ping, so that who took it for frames would answer it.
     let ping = "\u{9}\0\0\0\0";
@@ -48,8 +46,7 @@ async fn a_handshake_with_a_body_is_refused() {
 
 #[tokio::test]
 async fn what_is_no_http_is_refused() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let good = Head::of(&server, "ann");
     let mut table: Vec<Row> = Vec::new();
     for line in [

@@ -2,7 +2,6 @@
 
 use draftwire_testing::TestServer;
 
-use crate::bystander::Bystander;
 use crate::wire::{Head, Wire};
 
 /// A bad request: what is wrong, its text, and the status and code of its refusal. Without a code
@@ -31,8 +30,7 @@ pub async fn refuse_all(server: &TestServer, table: Vec<Row>) {
 
 #[tokio::test]
 async fn a_key_stands_once_and_is_16_bytes_in_base64() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let good = Head::of(&server, "ann");
     let good_key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
     let mut table: Vec<Row> = Vec::new();
@@ -69,8 +67,7 @@ async fn a_key_stands_once_and_is_16_bytes_in_base64() {
 
 #[tokio::test]
 async fn the_version_stands_once_and_is_13() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let good = Head::of(&server, "ann");
     let mut table: Vec<Row> = Vec::new();
     for versions in [
@@ -115,8 +112,7 @@ async fn the_version_stands_once_and_is_13() {
 
 #[tokio::test]
 async fn what_does_not_ask_for_a_websocket_gets_none() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let good = Head::of(&server, "ann");
     let mut table: Vec<Row> = Vec::new();
     for line in [
@@ -186,8 +182,7 @@ async fn what_does_not_ask_for_a_websocket_gets_none() {
 /// What is allowed though it looks odd (RFC 9112 §2.2 and §3.2.2, RFC 9110 §5.6.3 and §7.6.1).
 #[tokio::test]
 async fn odd_handshakes_that_are_good_are_let_in() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let good = Head::of(&server, "ann");
     let table = [
         ("a lone line feed ends a line", good.text().replace("\r\n", "\n")),
@@ -214,8 +209,7 @@ async fn odd_handshakes_that_are_good_are_let_in() {
 /// on that was not understood.
 #[tokio::test]
 async fn rubbish_among_extensions_and_subprotocols_is_not_agreed_on() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let good = Head::of(&server, "ann");
     let long = "permessage-deflate; server_max_window_bits=8, ".repeat(1_000);
     for offer in [
@@ -260,10 +254,14 @@ async fn rubbish_among_extensions_and_subprotocols_is_not_agreed_on() {
         "\"draftwire.v1\"",
     ] {
         let line = format!("Sec-WebSocket-Protocol: {offer}");
-        let text = good.clone().with("sec-websocket-protocol", &[&line]).text();
-        let heard = Wire::said(&server, text).await.hear().await.expect("an answer");
-        assert_eq!(heard.status, 101, "{offer}: {heard:?}");
-        assert_eq!(heard.header("sec-websocket-protocol"), None, "{offer}");
+        // Through the front door, and past it.
+        for path in ["/ws/realtime", "/ws/sync"] {
+            let head = good.clone().first(&format!("GET {path} HTTP/1.1"));
+            let text = head.with("sec-websocket-protocol", &[&line]).text();
+            let heard = Wire::said(&server, text).await.hear().await.expect("an answer");
+            assert_eq!(heard.status, 101, "{offer}: {heard:?}");
+            assert_eq!(heard.header("sec-websocket-protocol"), None, "{offer}");
+        }
     }
     bystander.expect_unharmed().await;
 }

@@ -1,14 +1,12 @@
 //! Requests whose head is too long, too wide, or takes long to read.
 
-use crate::bystander::Bystander;
 use crate::wire::{Head, Wire};
 
 /// ws CVE-2024-37890: more headers than are looked at broke the server down, where those of the
 /// handshake were among the ones that were left out.
 #[tokio::test]
 async fn two_thousand_headers_are_refused() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let good = Head::of(&server, "ann").text();
     let (first, rest) = good.split_once("\r\n").unwrap();
     let headers = rest.trim_end();
@@ -37,8 +35,7 @@ async fn two_thousand_headers_are_refused() {
 /// beginning with every piece that came.
 #[tokio::test]
 async fn a_head_of_twenty_megabytes_is_refused_soon() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join_alone(&server, 32 * 1024 * 1024).await;
+    let (server, bystander) = crate::begin_alone(8 * 1024 * 1024, |_| {}).await;
     let good = Head::of(&server, "ann").text();
     let beginnings = [
         format!("{}\r\nX-A: ", good.trim_end()),
@@ -70,8 +67,7 @@ async fn a_head_of_twenty_megabytes_is_refused_soon() {
 /// for each piece.
 #[tokio::test]
 async fn a_long_head_may_come_a_byte_at_a_time() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let head = Head::of(&server, "ann").with("x-a", &[&format!("X-A: {}", "a".repeat(8_000))]);
     let mut wire = Wire::open(&server).await;
     for byte in head.text().bytes() {
@@ -86,8 +82,7 @@ async fn a_long_head_may_come_a_byte_at_a_time() {
 /// ws CVE-2021-32640: white space in `Sec-WebSocket-Protocol` took time that grew with its square.
 #[tokio::test]
 async fn white_space_in_a_list_costs_no_more_than_it_is_long() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let good = Head::of(&server, "ann");
     let blank = " ".repeat(30_000);
     let mixed = " \t".repeat(15_000);

@@ -2,13 +2,13 @@
 
 use draftwire_testing::raw::{BINARY, FIN, PING, TEXT};
 
-use crate::bystander::{Bystander, reserved_bytes};
+use crate::bystander::reserved_bytes;
 use crate::frames::{claiming, raw};
 
 /// Connections at a time.
 const CONNECTIONS: usize = 2_000;
 /// By how much the process may grow over them, both ends of each included.
-const GROWTH_BYTES_MAX: usize = 48 * 1024 * 1024;
+const GROWTH_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The largest message that may be claimed here.
 const FRAME_BYTES: usize = 64 * 1024 * 1024;
 /// Address space that may be taken for them: 16 such messages, where hundreds are claimed.
@@ -17,12 +17,11 @@ const RESERVED_BYTES_MAX: usize = 16 * FRAME_BYTES;
 #[tokio::test]
 async fn two_thousand_connections_that_claim_everything_hold_nothing() {
     rlimit::increase_nofile_limit(u64::MAX).expect("descriptors");
-    let server = crate::server(|settings| {
+    let (server, mut bystander) = crate::begin_alone(GROWTH_BYTES_MAX, |settings| {
         settings.limits.frame_bytes = FRAME_BYTES;
         settings.outbox_bytes_max = FRAME_BYTES;
     })
     .await;
-    let mut bystander = Bystander::join_alone(&server, GROWTH_BYTES_MAX).await;
     let reserved = reserved_bytes();
     let mut claimants = Vec::new();
     for number in 0..CONNECTIONS {

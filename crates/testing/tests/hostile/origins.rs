@@ -8,8 +8,8 @@ use crate::wire::{Head, Wire};
 
 const APP: &str = "https://app.example.com";
 
-async fn start() -> TestServer {
-    crate::server(|settings| settings.origins = OriginPolicy::new([APP]).expect("an origin")).await
+async fn start() -> (TestServer, Bystander) {
+    crate::begin(|settings| settings.origins = OriginPolicy::new([APP]).expect("an origin")).await
 }
 
 /// The status of a handshake with these header lines, on both paths and through both doors: whole,
@@ -39,8 +39,7 @@ async fn status_with(server: &TestServer, lines: &[&str]) -> u16 {
 
 #[tokio::test]
 async fn what_is_nearly_the_origin_is_another() {
-    let server = start().await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = start().await;
     for origin in [
         // Scheme and port.
         "http://app.example.com",
@@ -139,8 +138,7 @@ async fn what_is_nearly_the_origin_is_another() {
 
 #[tokio::test]
 async fn two_origins_are_none() {
-    let server = start().await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = start().await;
     let app = format!("Origin: {APP}");
     for other in [APP, "https://evil.com", "null", ""] {
         let other = format!("Origin: {other}");
@@ -159,8 +157,7 @@ async fn two_origins_are_none() {
 /// The host that was called is let in as well; it is what stands in `Host`, nothing else.
 #[tokio::test]
 async fn what_is_nearly_the_host_is_another() {
-    let server = start().await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = start().await;
     let port = server.address().port();
     for origin in [
         "http://127.0.0.1".to_owned(),
@@ -206,8 +203,7 @@ async fn what_is_nearly_the_host_is_another() {
 /// (RFC 6454 §6.2), and white space around a header is none of it (RFC 9110 §5.5).
 #[tokio::test]
 async fn the_origin_itself_is_let_in() {
-    let server = start().await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = start().await;
     let own = format!("Origin: http://{}", server.address());
     let secure = format!("Origin: https://{}", server.address());
     for line in [

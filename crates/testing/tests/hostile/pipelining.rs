@@ -3,15 +3,13 @@
 
 use draftwire_testing::{Value, json};
 
-use crate::bystander::Bystander;
 use crate::wire::{Head, Wire};
 
 /// A proxy that takes any handshake for a switch of protocols lets through what comes next without a
 /// look: a request that is smuggled in so must not be answered, however good it is.
 #[tokio::test]
 async fn behind_a_refused_handshake_nothing_is_read() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let good = Head::of(&server, "ann");
     let request = format!(
         "GET /api/session HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\r\n",
@@ -63,8 +61,7 @@ async fn behind_a_refused_handshake_nothing_is_read() {
 /// Behind the one that is let in everything is a frame, and a request is a broken one.
 #[tokio::test]
 async fn behind_a_good_handshake_a_request_is_a_broken_frame() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let good = Head::of(&server, "ann").text();
     for then in [
         good.clone(),
@@ -88,8 +85,7 @@ async fn behind_a_good_handshake_a_request_is_a_broken_frame() {
 /// Requests one behind the other are answered in their order, each with its own token.
 #[tokio::test]
 async fn every_pipelined_request_brings_its_own_token() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let request = |authorization: &str| {
         format!("GET /api/session HTTP/1.1\r\nHost: {}\r\n{authorization}\r\n", server.address())
     };

@@ -4,13 +4,11 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use draftwire_testing::token;
 
-use crate::bystander::Bystander;
 use crate::tokens::{refuse_all, url_safe};
 
 #[tokio::test]
 async fn the_signature_must_be_that_of_this_very_token() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let good = server.token("ann");
     let (signed, signature) = good.rsplit_once('.').unwrap();
     let (header, claims) = signed.split_once('.').unwrap();
@@ -62,8 +60,7 @@ async fn the_signature_must_be_that_of_this_very_token() {
 
 #[tokio::test]
 async fn parts_are_base64url_and_nothing_else() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     // Claims whose encoding needs padding and both characters that the alphabets differ in.
     let exp = token::seconds_now() as u64 + 3600;
     let mut claims = format!(r#"{{"sub":"ann","exp":{exp},"x":"ÿ~~?>ÿ"}}"#);

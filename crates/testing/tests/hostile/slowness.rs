@@ -6,7 +6,6 @@ use draftwire_server::Settings;
 use draftwire_testing::TestServer;
 use tokio::task::JoinSet;
 
-use crate::bystander::Bystander;
 use crate::wire::{Head, Wire};
 
 /// Between two bytes.
@@ -36,8 +35,7 @@ async fn trickle(server: &TestServer, at_once: String, then: String) -> Vec<u8> 
 
 #[tokio::test]
 async fn a_head_that_never_ends_is_cut_off() {
-    let server = crate::server(hasty).await;
-    let mut bystander = Bystander::join(&server).await;
+    let (server, mut bystander) = crate::begin(hasty).await;
     let good = Head::of(&server, "ann").text();
     let unfinished = good.trim_end().to_owned();
     let beginnings = [
@@ -70,8 +68,7 @@ async fn a_head_that_never_ends_is_cut_off() {
 
 #[tokio::test]
 async fn who_says_nothing_is_not_waited_for() {
-    let server = crate::server(hasty).await;
-    let mut bystander = Bystander::join(&server).await;
+    let (server, mut bystander) = crate::begin(hasty).await;
     let good = Head::of(&server, "ann").text();
     let healthy = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
     let mut silent = Vec::new();
@@ -89,8 +86,7 @@ async fn who_says_nothing_is_not_waited_for() {
 
 #[tokio::test]
 async fn a_body_that_never_ends_is_cut_off() {
-    let server = crate::server(hasty).await;
-    let mut bystander = Bystander::join(&server).await;
+    let (server, mut bystander) = crate::begin(hasty).await;
     let mut clients = JoinSet::new();
     let server = std::sync::Arc::new(server);
     for path in ["/api/drafts", "/api/commands", "/api/sync/progress"] {

@@ -1,17 +1,17 @@
 //! The places where a token comes in: too much in one, two in one, and what can't stand there.
 
-use crate::bystander::Bystander;
+use draftwire_testing::token;
+
 use crate::tokens::{percent_encoded, refuse_all, refuse_in_band};
 use crate::wire::{Head, Wire};
 
 #[tokio::test]
 async fn a_token_of_a_megabyte_costs_nothing() {
-    let server = crate::server(|settings| {
+    let (server, bystander) = crate::begin_alone(24 * 1024 * 1024, |settings| {
         settings.limits.frame_bytes = 4 * 1024 * 1024;
         settings.outbox_bytes_max = 4 * 1024 * 1024;
     })
     .await;
-    let bystander = Bystander::join_alone(&server, 48 * 1024 * 1024).await;
     let megabyte = "a".repeat(1024 * 1024);
     let good = server.token("ann");
     for token in [megabyte.clone(), format!("{good}{megabyte}"), ".".repeat(1024 * 1024)] {
@@ -40,8 +40,10 @@ async fn a_token_of_a_megabyte_costs_nothing() {
         refuse_in_band(&mut open, "a megabyte", &token).await;
     }
     // Longer than a token may be, and shorter than a request: that is told.
-    let long = format!("{good}{}", "a".repeat(20_000));
-    refuse_all(&server, "BAD_TOKEN", &vec![("20 kB".into(), long)]).await;
+    let mut claims = token::claims("ann");
+    claims["padding"] = "x".repeat(9_000).into();
+    let long = vec![("12 kB".to_owned(), token::sign(&claims))];
+    refuse_all(&server, "BAD_TOKEN", &long).await;
     bystander.expect_unharmed().await;
 }
 
@@ -49,8 +51,7 @@ async fn a_token_of_a_megabyte_costs_nothing() {
 /// is a token like any other.
 #[tokio::test]
 async fn control_characters_are_no_part_of_a_token() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let good = server.token("ann");
     let mut open = server.connect("ann").live().open().await;
     for character in ['\0', '\n', '\r', '\u{1}', '\u{7f}', '\u{85}', '\u{200b}', 'é', '\u{1f600}']
@@ -75,8 +76,7 @@ async fn control_characters_are_no_part_of_a_token() {
 /// Of two tokens in one place none is right: whoever stands in between may have looked at the other.
 #[tokio::test]
 async fn two_tokens_in_one_place_are_none() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let (ann, eve) = (server.token("ann"), server.token("eve"));
     let bearer = |token: &str| format!("Bearer {token}");
     let pairs = [(bearer(&ann), bearer(&eve)), (bearer(&ann), "Basic YTpi".to_owned())];

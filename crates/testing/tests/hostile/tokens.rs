@@ -5,8 +5,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use draftwire_testing::{Device, TestServer, Value, json, token};
 use tokio::net::TcpListener;
 
-use crate::bystander::Bystander;
-
 /// A place for bad tokens: what is wrong with each, and the token.
 pub type Table = Vec<(String, String)>;
 
@@ -67,8 +65,7 @@ fn is_advice_without(text: &Value, what: &str, token: &str) {
 
 #[tokio::test]
 async fn the_header_never_chooses_the_algorithm_or_the_key() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let mut table = Table::new();
     let algorithms = [
         "none",
@@ -169,8 +166,7 @@ async fn the_header_never_chooses_the_algorithm_or_the_key() {
 /// never followed. One that holds is as good with such members as without.
 #[tokio::test]
 async fn no_address_and_no_key_in_a_token_is_ever_followed() {
-    let server = crate::server(|_| {}).await;
-    let bystander = Bystander::join(&server).await;
+    let (server, bystander) = crate::begin(|_| {}).await;
     let trap = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}/jwks.json", trap.local_addr().unwrap());
     let own_key = url_safe(b"a key that the attacker has made up");
