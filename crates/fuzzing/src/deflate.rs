@@ -31,14 +31,14 @@ pub fn body(data: &[u8]) {
 }
 
 fn inflated(payload: &[u8], is_text: bool, message_bytes_max: usize, cuts: u8) {
-    let stream = frames(payload, is_text, cuts);
+    let mut stream = frames(payload, is_text, cuts);
     // An honest sender makes a message larger by an eighth, never by more.
     let arrives_max = message_bytes_max + message_bytes_max / 8 + 64;
     let decoder = || Decoder::new(Role::Server, message_bytes_max).with_compression();
     let (mut whole, mut pieces) = (decoder(), decoder());
     let (mut heard, mut heard_in_pieces) = (Vec::new(), Vec::new());
-    hear(&mut whole, &stream, arrives_max, &mut heard);
-    for piece in stream.chunks(1 + usize::from(cuts) % 61) {
+    hear(&mut whole, &mut stream.clone(), arrives_max, &mut heard);
+    for piece in stream.chunks_mut(1 + usize::from(cuts) % 61) {
         hear(&mut pieces, piece, arrives_max, &mut heard_in_pieces);
     }
     assert_eq!(heard, heard_in_pieces, "how a stream is cut changes nothing");
@@ -98,12 +98,12 @@ fn there_and_back(message: &[u8], is_text: bool, window: u8) {
     let window_bits = WindowBits::new(window).unwrap_or(WindowBits::MAX);
     let text = if is_text { str::from_utf8(message).ok() } else { None };
     let frame = text.map_or_else(|| encode::binary(message), encode::text);
-    let Some(compressed) = deflate::compressed_frame(&frame, window_bits) else { return };
+    let Some(mut compressed) = deflate::compressed_frame(&frame, window_bits) else { return };
     assert!(compressed.len() < frame.len(), "compressed is smaller, or not sent");
     assert_eq!(compressed[0], frame[0] | COMPRESSED_BIT);
     let mut decoder = Decoder::new(Role::Client, message.len()).with_compression();
     let mut heard = Vec::new();
-    hear(&mut decoder, &compressed, 2 * message.len() + 64, &mut heard);
+    hear(&mut decoder, &mut compressed, 2 * message.len() + 64, &mut heard);
     let sent = text.map_or_else(|| Heard::Binary(message.into()), |text| Heard::Text(text.into()));
     assert_eq!(heard, [sent]);
     let payload = match compressed[1] {

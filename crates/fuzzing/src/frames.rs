@@ -39,14 +39,17 @@ pub fn body(data: &[u8]) {
     let mut whole = Decoder::new(role, message_bytes_max);
     let mut pieces = Decoder::new(role, message_bytes_max);
     let (mut heard, mut heard_in_pieces) = (Vec::new(), Vec::new());
-    hear(&mut whole, stream, message_bytes_max, &mut heard);
-    let mut rest = stream;
+    // The decoder unmasks in place.
+    let (mut once, mut again) = (stream.to_vec(), stream.to_vec());
+    hear(&mut whole, &mut once, message_bytes_max, &mut heard);
+    let mut rest = &mut again[..];
     let mut turn = u32::from(*cuts);
     while !rest.is_empty() {
         // A handful of short pieces, or about as many long ones: whatever the second byte says.
         turn = turn.wrapping_mul(0x9e37).wrapping_add(0x79b9);
         let bytes_max = if cuts & 1 == 0 { 4 } else { 64 };
-        let (piece, behind) = rest.split_at(rest.len().min(1 + (turn >> 7) as usize % bytes_max));
+        let piece_bytes = rest.len().min(1 + (turn >> 7) as usize % bytes_max);
+        let (piece, behind) = rest.split_at_mut(piece_bytes);
         hear(&mut pieces, piece, message_bytes_max, &mut heard_in_pieces);
         rest = behind;
     }
@@ -58,12 +61,11 @@ pub fn body(data: &[u8]) {
 /// Feeds a decoder that keeps at most `kept_bytes_max` bytes, and a control frame.
 pub(crate) fn hear(
     decoder: &mut Decoder,
-    piece: &[u8],
+    piece: &mut [u8],
     kept_bytes_max: usize,
     heard: &mut Vec<Heard>,
 ) {
-    let mut piece = piece.to_vec();
-    let mut rest = piece.as_mut_slice();
+    let mut rest = piece;
     loop {
         match decoder.next(rest) {
             Ok((consumed, Some(item))) => {

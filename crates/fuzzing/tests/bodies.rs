@@ -1,4 +1,4 @@
-//! The fuzz targets on stable: every seed, and a few hundred seeds with bytes changed.
+//! The fuzz targets without a fuzzer: every seed, and some hundred seeds with bytes changed.
 //!
 //! An input that the fuzzer finds is put beside the seeds of its target, and is a test from then on.
 
@@ -7,10 +7,6 @@ use std::path::Path;
 use draftwire_fuzzing::TARGETS;
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
-
-/// Changed seeds that each target is given, the same every time. `CASES` in the environment is another
-/// number of them.
-const CASES: u32 = 300;
 
 fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
@@ -53,8 +49,10 @@ fn changed(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
+/// Tries the seeds, and so many changed ones, the same every time. `CASES` in the environment is another
+/// number of them.
 #[track_caller]
-fn try_out(target: &str) {
+fn try_out(target: &str, cases: u32) {
     let (_, body) = TARGETS.into_iter().find(|(name, _)| *name == target).unwrap();
     let seeds = seeds(target);
     for (path, bytes) in &seeds {
@@ -62,7 +60,7 @@ fn try_out(target: &str) {
         body(bytes);
     }
     let config = ProptestConfig {
-        cases: std::env::var("CASES").map_or(CASES, |cases| cases.parse().unwrap()),
+        cases: std::env::var("CASES").map_or(cases, |cases| cases.parse().unwrap()),
         rng_seed: RngSeed::Fixed(1),
         failure_persistence: None,
         ..Default::default()
@@ -77,30 +75,30 @@ fn try_out(target: &str) {
 
 #[test]
 fn frames() {
-    try_out("frames");
+    try_out("frames", 2000);
 }
 
 #[test]
 fn handshake() {
-    try_out("handshake");
+    try_out("handshake", 300);
 }
 
 #[test]
 fn deflate() {
-    try_out("deflate");
+    try_out("deflate", 600);
 }
 
 #[test]
 fn commands() {
-    try_out("commands");
+    try_out("commands", 2000);
 }
 
 #[test]
 fn tokens() {
-    try_out("tokens");
+    try_out("tokens", 1000);
 }
 
 #[test]
 fn stored() {
-    try_out("stored");
+    try_out("stored", 150);
 }
