@@ -9,7 +9,7 @@ SPAN ?= 20
 export DRAFTWIRE_CACHE ?= $(HOME)/.cache/draftwire
 
 .DEFAULT_GOAL := help
-.PHONY: help demo replay test lint conformance simulate torture faults bench bench-full bench-counts build clean
+.PHONY: help demo replay test lint conformance simulate torture faults fuzz bench bench-full bench-counts build clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,9 @@ torture: ## Real processes, and all that can go wrong, 20 seconds each (SPAN=20 
 
 faults: ## Faults planted in a copy of the tree, each of which the simulation has to catch
 	$(CARGO) run --locked -p draftwire-torture --bin faults -- $(FAULT)
+
+fuzz: ## Arbitrary bytes wherever a stranger's bytes are read, 60 seconds each (TIME=60 TARGET=frames)
+	@CARGO="$(CARGO)" TIME="$(TIME)" TARGET="$(TARGET)" scripts/fuzz.sh
 
 bench: ## The benchmark against its peers in ten minutes; figures go to docs/benchmarks.md
 	@scripts/bench.sh --rounds 3 --write

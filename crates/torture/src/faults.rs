@@ -174,8 +174,8 @@ pub const FAULTS: &[Fault] = &[
         name: "trimmed-too-far",
         what: "trimming takes an event more than it says",
         file: LOG,
-        right: "    user.floor = seq;\n",
-        wrong: "    connection.execute(\n        \"DELETE FROM events WHERE user = ? AND seq = ?\",\n        params![user.id, seq + 1],\n    )?;\n    user.floor = seq;\n",
+        right: "    user.floor = last;\n",
+        wrong: "    connection.execute(\n        \"DELETE FROM events WHERE user = ? AND seq = ?\",\n        params![user.id, last + 1],\n    )?;\n    user.floor = last;\n",
         caught_by: &[Check::Order, Check::Answered, Check::History],
     },
     Fault {

@@ -77,9 +77,10 @@ impl Inflater {
                 Some(behind) => rest = behind,
                 None => {
                     let made = self.stream.total_out();
-                    let end = self.feed(&TAIL, message, message_bytes_max)?;
-                    // Nothing may come out of it: a stored block that was cut off by four bytes
-                    // would take them from here.
+                    // Nothing may come out of it, neither too much nor bad text: a stored block that
+                    // was cut off would take its bytes from here.
+                    let end = self.feed(&TAIL, message, message_bytes_max);
+                    let end = end.map_err(|_| ProtocolError::InvalidDeflate)?;
                     let is_whole = end == Some(&[]) && self.stream.total_out() == made;
                     return if is_whole { Ok(()) } else { Err(ProtocolError::InvalidDeflate) };
                 }

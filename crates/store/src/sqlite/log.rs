@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use draftwire_protocol::Timestamp;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::error::Result;
 use super::user::User;
@@ -33,30 +33,42 @@ pub(super) fn append(
 
 /// Trims what is over the bounds.
 pub(super) fn trim(connection: &Connection, user: &mut User, limits: &StoreLimits) -> Result<()> {
-    while user.floor < user.seq
-        && (user.seq - user.floor > limits.log_events_max || user.log_bytes > limits.log_bytes_max)
-    {
+    if user.seq - user.floor > limits.log_events_max {
+        trim_through(connection, user, user.seq - limits.log_events_max)?;
+    }
+    while user.floor < user.seq && user.log_bytes > limits.log_bytes_max {
         trim_oldest(connection, user)?;
     }
     Ok(())
 }
 
-/// Takes the oldest event that is there: where numbers were changed by hand that may not be the one
-/// behind the floor, and to look for it one by one could take for ever.
+/// Trims the oldest event that there is; where there is none, the log is empty.
 fn trim_oldest(connection: &Connection, user: &mut User) -> Result<()> {
-    let mut statement = connection.prepare_cached(
-        "DELETE FROM events WHERE user = ?1 AND seq = (SELECT min(seq) FROM events WHERE user = ?1)
-         RETURNING octet_length(frame), at, seq",
-    )?;
-    let oldest = statement
-        .query_row(params![user.id], |row| Ok((row.get::<_, u64>(0)?, row.get(1)?, row.get(2)?)));
-    match oldest.optional()? {
-        Some((bytes, at, seq)) => {
-            (user.floor, user.floor_at) = (seq, at);
-            user.log_bytes = user.log_bytes.saturating_sub(bytes);
-        }
-        None => (user.floor, user.floor_at, user.log_bytes) = (user.seq, user.at, 0),
+    let mut oldest = connection
+        .prepare_cached("SELECT min(seq) FROM events WHERE user = ? AND seq BETWEEN ? AND ?")?;
+    let range = params![user.id, user.floor + 1, user.seq];
+    if let Some(seq) = oldest.query_row(range, |row| row.get(0))? {
+        return trim_through(connection, user, seq);
     }
+    (user.floor, user.floor_at, user.log_bytes) = (user.seq, user.at, 0);
+    Ok(())
+}
+
+/// Trims everything up to `last`, which makes it the floor. Costs what there is to trim, however
+/// far `last` is away.
+fn trim_through(connection: &Connection, user: &mut User, last: u64) -> Result<()> {
+    let mut delete = connection.prepare_cached(
+        "DELETE FROM events WHERE user = ? AND seq BETWEEN ? AND ?
+         RETURNING seq, at, octet_length(frame)",
+    )?;
+    let mut rows = delete.query(params![user.id, user.floor + 1, last])?;
+    while let Some(row) = rows.next()? {
+        if row.get::<_, u64>(0)? == last {
+            user.floor_at = row.get(1)?;
+        }
+        user.log_bytes = user.log_bytes.saturating_sub(row.get(2)?);
+    }
+    user.floor = last;
     Ok(())
 }
 

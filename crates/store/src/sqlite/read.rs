@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::answers::Device;
 use super::documents::{collection_number, document_from_row};
-use super::error::Result;
+use super::error::{Failure, Result};
 use super::user::User;
 use crate::contract::{Ask, CommittedEvent, Found, Listing, Page, Recovered, Revocation};
 use crate::recovery::{Log, Plan, plan};
@@ -151,22 +151,28 @@ impl Reader<'_> {
         Ok(statement.query_row(params![user.id, seq], |row| row.get(0))?)
     }
 
+    /// The events after `seq`, whole and without a gap, or an error: a device would count on it.
     fn events(&self, user: &User, seq: u64, bytes_max: usize) -> Result<Vec<CommittedEvent>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT seq, frame FROM events WHERE user = ? AND seq > ? ORDER BY seq",
         )?;
         let mut rows = statement.query(params![user.id, seq])?;
         let mut events = Vec::new();
-        let mut bytes = 0;
+        let (mut bytes, mut last) = (0, seq);
         while let Some(row) = rows.next()? {
             let frame = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
             bytes += frame.len();
-            events.push(CommittedEvent { seq: row.get(0)?, frame: frame.to_owned() });
+            let follows = row.get::<_, u64>(0)? == last + 1 && last < user.seq;
+            if !follows {
+                return Err(damaged_after(last));
+            }
+            last += 1;
+            events.push(CommittedEvent { seq: last, frame: frame.to_owned() });
             if bytes >= bytes_max {
-                break;
+                return Ok(events);
             }
         }
-        Ok(events)
+        if last < user.seq { Err(damaged_after(last)) } else { Ok(events) }
     }
 
     pub(super) fn events_after(&self, user: &str, seq: u64, bytes_max: usize) -> Result<Page> {
@@ -233,6 +239,12 @@ impl Reader<'_> {
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
+}
+
+fn damaged_after(seq: u64) -> Failure {
+    Failure::Refused(format!(
+        "the log of a user is damaged after event {seq}: restore a backup of the data folder"
+    ))
 }
 
 /// What a recovery reads at most.

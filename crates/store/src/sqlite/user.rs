@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use draftwire_protocol::Timestamp;
+use draftwire_protocol::limits::INTEGER_MAX;
 use draftwire_protocol::reply::Head;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -27,6 +28,9 @@ pub(super) struct User {
 
 const COLUMNS: &str =
     "id, epoch, seq, at, floor, floor_at, log_bytes, documents, bytes, devices, keys";
+
+/// Those of [`COLUMNS`] that count: `seq`, `floor`, and all behind `floor_at`.
+const COUNTS: [usize; 7] = [2, 4, 6, 7, 8, 9, 10];
 
 impl User {
     pub(super) fn find(connection: &Connection, name: &str) -> Result<Option<Self>> {
@@ -58,7 +62,18 @@ impl User {
         })
     }
 
+    /// Refuses numbers that no row of ours holds: nothing may be reckoned from them.
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        for column in COUNTS {
+            let count = row.get(column)?;
+            if !(0..=INTEGER_MAX as i64).contains(&count) {
+                return Err(rusqlite::Error::IntegralValueOutOfRange(column, count));
+            }
+        }
+        let (seq, floor): (u64, i64) = (row.get(2)?, row.get(4)?);
+        if floor as u64 > seq {
+            return Err(rusqlite::Error::IntegralValueOutOfRange(4, floor));
+        }
         Ok(Self {
             id: row.get(0)?,
             epoch: row.get::<_, String>(1)?.into(),
