@@ -4,7 +4,7 @@
 //! may answer, or refuse to open, or refuse to answer; it must do one of these soon, must never panic,
 //! and must not tell a device of a log with a gap as if it had none.
 //!
-//! Rows are overwritten by a second connection to the file: each edit is two bytes (which column, what
+//! Rows are overwritten by a second connection to the file, whose pages have checksums too: each edit is two bytes (which column, what
 //! kind of value) and, for most kinds, a length and so many bytes. After a first byte of 255 the file
 //! itself is damaged: each edit is five bytes (page, two of a place on it, what, with what).
 
@@ -14,8 +14,9 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use draftwire_vfs::checksums;
 use rusqlite::types::Value as Cell;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OpenFlags, params};
 use tempfile::TempDir;
 
 use questions::{Asker, fill};
@@ -176,7 +177,8 @@ impl Bench {
 
 /// A connection beside the store, with a copy of every row.
 fn edit(path: &Path) -> rusqlite::Result<Connection> {
-    let editor = Connection::open(path)?;
+    let vfs = checksums::over(None).unwrap_or_else(|why| panic!("no checksums: {why}"));
+    let editor = Connection::open_with_flags_and_vfs(path, OpenFlags::default(), vfs.as_str())?;
     editor.set_prepared_statement_cache_capacity(256);
     editor.pragma_update(None, "synchronous", "off")?;
     editor.execute_batch("ATTACH ':memory:' AS kept")?;
