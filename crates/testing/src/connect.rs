@@ -213,15 +213,26 @@ impl Connect {
                 tokio::time::sleep(PAUSE).await;
             }
             stream.write_all(rest).await.expect("the handshake can be sent");
-            // Byte by byte, so that nothing behind the head is taken.
-            let mut answer = Vec::new();
-            while !answer.ends_with(b"\r\n\r\n") {
-                answer.push(stream.read_u8().await.expect("an answer to the handshake"));
-            }
-            let answer = String::from_utf8_lossy(&answer).into_owned();
+            let answer = read_head(&mut stream).await;
             assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
             stream
         };
         RawSocket::new(within("the handshake", opening).await)
     }
+}
+
+/// The head of an answer, and nothing of what stands behind it.
+async fn read_head(stream: &mut TcpStream) -> String {
+    const END: &[u8] = b"\r\n\r\n";
+    let mut head = Vec::new();
+    while !head.ends_with(END) {
+        let mut seen = [0; 512];
+        let count = stream.peek(&mut seen).await.expect("an answer to the handshake");
+        assert!(count > 0, "the connection has ended after {}", String::from_utf8_lossy(&head));
+        let (begun, all) = (head.len(), [&head[..], &seen[..count]].concat());
+        let end = all.windows(END.len()).position(|window| window == END);
+        head.resize(end.map_or(all.len(), |end| end + END.len()), 0);
+        stream.read_exact(&mut head[begun..]).await.expect("what was seen");
+    }
+    String::from_utf8_lossy(&head).into_owned()
 }

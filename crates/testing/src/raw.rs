@@ -1,7 +1,7 @@
 //! A connection whose frames the test writes and reads itself: for clients that break the rules,
 //! never answer or never read.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use crate::within;
@@ -25,8 +25,11 @@ pub const PONG: u8 = 10;
 
 /// An open WebSocket of which nothing is done by itself.
 pub struct RawSocket {
-    stream: TcpStream,
+    stream: BufReader<TcpStream>,
 }
+
+/// Bytes that are read ahead. Few, so that many sockets cost little.
+const READ_AHEAD_BYTES: usize = 256;
 
 impl RawSocket {
     /// Takes a stream on which the handshake is over. What is written leaves at once.
@@ -36,7 +39,7 @@ impl RawSocket {
     /// Where the stream is no socket any more.
     pub fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("a socket");
-        Self { stream }
+        Self { stream: BufReader::with_capacity(READ_AHEAD_BYTES, stream) }
     }
 
     /// Writes a whole, masked frame.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use draftwire_testing::{TestServer, Value, within};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
 
 /// A good handshake whose lines can be made bad one by one.
@@ -83,7 +83,7 @@ impl Heard {
 
 /// A connection.
 pub struct Wire {
-    stream: TcpStream,
+    stream: BufReader<TcpStream>,
 }
 
 impl Wire {
@@ -98,7 +98,7 @@ impl Wire {
         socket.bind(SocketAddr::new(IpAddr::V4(source), 0)).expect("an address of this machine");
         let stream = within("a connection", socket.connect(server)).await.expect("it listens");
         stream.set_nodelay(true).expect("a socket");
-        Self { stream }
+        Self { stream: BufReader::new(stream) }
     }
 
     /// Connects and says all of this.
