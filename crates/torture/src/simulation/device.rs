@@ -99,10 +99,12 @@ impl Device {
         self.client.unanswered() == 0 && self.line.as_ref().is_some_and(|line| line.out.is_empty())
     }
 
-    /// Writes what may be written, cut anywhere; reads some of what has come. False where the
-    /// connection has ended.
-    pub fn exchange(&mut self, rng: &mut Rng) -> bool {
-        self.send_due();
+    /// Writes what may be written, cut anywhere; reads some of what has come. In a hush no new
+    /// command is sent. False where the connection has ended.
+    pub fn exchange(&mut self, rng: &mut Rng, hush: bool) -> bool {
+        if !hush {
+            self.send_due();
+        }
         let Some(line) = &mut self.line else { return true };
         let alive = flow(&mut line.stream, &mut line.out, rng).is_ok() && self.read(rng);
         if !alive && self.line.take().is_some() {

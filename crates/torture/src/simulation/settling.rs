@@ -17,6 +17,7 @@ impl World<'_> {
     pub(super) fn settle(&mut self) {
         self.devices.iter_mut().for_each(|device| device.sleep(0));
         self.note("settle");
+        self.hush = 0;
         self.strays.clear();
         self.disk.make_room();
         self.has_trouble = false;

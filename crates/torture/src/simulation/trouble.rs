@@ -53,6 +53,11 @@ impl World<'_> {
         self.note(&format!("in the middle: {end:?}"));
         self.count_end(end);
         self.end(end);
+        if end == End::Crash && self.rng.bool() {
+            // What the process had written and not synced is told before anything else is written,
+            // and then the power ends.
+            self.hush = self.rng.u32(2..60);
+        }
     }
 
     pub(super) fn plan_trouble(&mut self) {
@@ -84,6 +89,7 @@ impl World<'_> {
         self.disk.stop();
         self.running = None;
         self.strays.clear();
+        self.hush = 0;
         self.disk.start(end);
         self.has_trouble = false;
     }

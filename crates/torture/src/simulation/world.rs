@@ -55,6 +55,8 @@ pub struct World<'t> {
     pub(super) devices: Vec<Device>,
     pub(super) strays: Vec<Stray>,
     millis: u64,
+    /// Steps for which nobody sends a command; then the power is cut.
+    pub(super) hush: u32,
     /// The disk may fail.
     pub(super) has_trouble: bool,
     pub(super) outcome: Outcome,
@@ -78,6 +80,7 @@ impl<'t> World<'t> {
             running: None,
             strays: Vec::new(),
             millis: 0,
+            hush: 0,
             has_trouble: false,
             outcome: Outcome::default(),
             hasher: DefaultHasher::new(),
@@ -168,6 +171,13 @@ impl<'t> World<'t> {
     fn step(&mut self) {
         self.outcome.counts.steps += 1;
         self.end_drained();
+        if self.hush > 0 {
+            self.hush -= 1;
+            if self.hush == 0 {
+                let seed = self.rng.u64(..);
+                return self.fall("power cut", End::PowerCut(seed));
+            }
+        }
         let plan = (self.plan.power_every, self.plan.crash_every, self.plan.drain_every);
         if self.happens(plan.0) {
             let seed = self.rng.u64(..);
@@ -249,7 +259,7 @@ impl<'t> World<'t> {
         }
         let device = &mut self.devices[index];
         let seen = device.client.history.records.len();
-        device.exchange(&mut self.rng);
+        device.exchange(&mut self.rng, self.hush > 0);
         self.trace_device(index, seen);
     }
 
