@@ -132,6 +132,15 @@ fn what_is_wrong_is_noticed() {
         ("a command is rejected for nothing", Check::Refused, |h| {
             h.devices[0].records[5] = sent(3, "DRAFT_CREATE", r#""id":"y","data":{}"#);
         }),
+        ("a command is called invalid and is not", Check::Refused, |h| {
+            h.devices[0].records[10] = rejected(3, "INVALID");
+        }),
+        ("a command is refused for a quota", Check::Refused, |h| {
+            h.devices[0].records[10] = rejected(3, "QUOTA");
+        }),
+        ("a snapshot is of another moment", Check::Snapshot, |h| {
+            h.devices[1].records[1] = welcome(3, 0);
+        }),
         ("an answer changes", Check::SameAnswer, |h| {
             let text = r#"{"type":"REJECTED","payload":{"mutationId":2,"code":"INVALID","duplicate":true}}"#;
             h.devices[0].records.insert(14, Record::Received(text.into()));

@@ -34,6 +34,8 @@ pub(super) struct Walk<'a, 'j, 'u> {
     position: u64,
     /// `WELCOME` has come on this connection.
     welcomed: bool,
+    /// What it says the head is.
+    welcome_seq: u64,
     part: Option<Documents>,
     pub(super) snapshots: Vec<(u64, Documents)>,
     pub(super) sent: BTreeMap<u64, Value>,
@@ -53,6 +55,7 @@ impl<'a, 'j, 'u> Walk<'a, 'j, 'u> {
             epoch: None,
             position: 0,
             welcomed: false,
+            welcome_seq: 0,
             part: None,
             snapshots: Vec::new(),
             sent: BTreeMap::new(),
@@ -144,6 +147,7 @@ impl<'a, 'j, 'u> Walk<'a, 'j, 'u> {
             _ => self.epoch = Some(epoch),
         }
         let seq = payload["seq"].as_u64().unwrap_or_default();
+        self.welcome_seq = seq;
         if seq < self.position {
             let told = format!("WELCOME says {seq}, it was at {}", self.position);
             self.note(Check::History, told);
@@ -171,6 +175,10 @@ impl<'a, 'j, 'u> Walk<'a, 'j, 'u> {
     fn snapshot(&mut self, frame: &Value) {
         let (payload, seq) = (&frame["payload"], frame["seq"].as_u64().unwrap_or_default());
         let (drafts, pending) = (payload["drafts"].as_array(), payload["pending"].as_array());
+        if seq != self.welcome_seq {
+            let told = format!("a snapshot of {seq}, WELCOME says {}", self.welcome_seq);
+            self.note(Check::Snapshot, told);
+        }
         let mut documents = self.part.take().unwrap_or_default();
         let added = documents
             .add("drafts", drafts.into_iter().flatten())
@@ -225,6 +233,9 @@ impl<'a, 'j, 'u> Walk<'a, 'j, 'u> {
             Answer::Rejected { .. } if place.is_some() => {
                 self.note(Check::Rejected, format!("{frame}, but it is event {place:?}"));
             }
+            Answer::Rejected { code } if !self.is_founded(code, number) => {
+                self.note(Check::Refused, format!("{frame}, with nothing against it"));
+            }
             Answer::Applied { seq, has_event: true } => {
                 // An event that was trimmed can't be looked up; there is none with number 0.
                 let is_trimmed = (1..=self.log.floor).contains(seq) && place.is_none();
@@ -238,6 +249,20 @@ impl<'a, 'j, 'u> Walk<'a, 'j, 'u> {
             _ => {}
         }
         self.compare(number, answer, frame);
+    }
+
+    /// True where the command alone is a reason for that code, or the documents have to be asked.
+    fn is_founded(&self, code: &str, number: u64) -> bool {
+        let Some(command) = self.sent.get(&number) else { return false };
+        let payload = &command["payload"];
+        match code {
+            "NOT_FOUND" | "ALREADY_EXISTS" | "VERSION_CONFLICT" => true,
+            // What the clients here send on purpose, and nothing else: an id with spaces, and a
+            // document that says that it is too large.
+            "INVALID" => payload["id"].as_str().is_some_and(|id| id.contains(' ')),
+            "TOO_LARGE" => payload["data"].get("too").is_some(),
+            _ => false,
+        }
     }
 
     /// Every command does that was applied, but one that only uses up its number.

@@ -32,7 +32,7 @@ pub enum Check {
     Acknowledged,
     /// What was rejected is not in the log.
     Rejected,
-    /// What was rejected over the state of the documents had that state against it.
+    /// What was rejected had the state of the documents against it, or was at fault itself.
     Refused,
     /// No command is in the log twice.
     Once,
