@@ -84,6 +84,11 @@ impl Client {
         self.welcomed.is_some()
     }
 
+    /// The version of each document that it believes to be there.
+    pub fn versions(&self) -> &BTreeMap<Key, u64> {
+        &self.known
+    }
+
     /// Commands that were not answered.
     pub fn unanswered(&self) -> usize {
         self.unanswered.len()

@@ -6,7 +6,6 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -18,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::device::{Device, Orders, Tally};
+use super::ground::Ground;
 use super::nemesis::{HEARTBEAT, Nemesis, Victim};
 use super::proxy::Proxy;
 use super::server::Server;
@@ -32,10 +32,6 @@ const IDS: usize = 24;
 const SETTLING_MAX: Duration = Duration::from_secs(60);
 /// The same where commands may be lost: their devices wait for an answer that never comes.
 const SETTLING_MAX_IF_LOST: Duration = Duration::from_secs(5);
-/// Room of the small file system on which the disk fills up.
-const SMALL_DISK: &str = "size=160m";
-/// Where Debian puts the library that turns a process's clock.
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 /// What a run is to be.
 #[derive(Debug, Clone)]
@@ -187,7 +183,7 @@ pub async fn run(settings: &Settings, nemesis: Nemesis) -> Result<Report, String
             let device = Device::new(user, number, client, &settings.folder, orders, tally);
             let device = device.map_err(|error| format!("no journal: {error}"))?;
             journals.entry(user).or_default().push(device.journal_path().to_owned());
-            devices.spawn(device.run());
+            devices.spawn(async move { (user, device.run().await) });
         }
     }
     let mut rng = Rng::with_seed(settings.seed);
@@ -206,6 +202,7 @@ pub async fn run(settings: &Settings, nemesis: Nemesis) -> Result<Report, String
     let mut report = Report { nemesis: nemesis.name(), kills, unsynced, ..Report::default() };
 
     orders.send_modify(|orders| orders.writing = false);
+    let mut settled_devices = Vec::new();
     let settling_max = if settings.durable { SETTLING_MAX } else { SETTLING_MAX_IF_LOST };
     let settled = tokio::time::timeout(settling_max, async {
         // What is still unanswered moves the heads, so they are asked for until they stand still.
@@ -218,10 +215,11 @@ pub async fn run(settings: &Settings, nemesis: Nemesis) -> Result<Report, String
             }
             let round = Duration::from_millis(300);
             while let Ok(Some(done)) = tokio::time::timeout(round, devices.join_next()).await {
-                let client = done.map_err(|error| error.to_string())?;
+                let (user, client) = done.map_err(|error| error.to_string())?;
                 report.deltas += client.recoveries.0;
                 report.snapshots += client.recoveries.1;
                 report.commands += client.issued();
+                settled_devices.push((user, client));
             }
         }
         Ok::<(), String>(())
@@ -233,8 +231,24 @@ pub async fn run(settings: &Settings, nemesis: Nemesis) -> Result<Report, String
         report.violations.push(Violation { check: Check::Answered, detail });
         devices.shutdown().await;
     }
+    if settled.is_ok() {
+        let documents = || Client::new("fresh".into(), IDS, document_bytes + 100);
+        for user in 0..settings.users {
+            let (orders, tally) = (orders.subscribe(), Arc::clone(&tally));
+            let fresh =
+                Device::new(user, settings.devices, documents(), &settings.folder, orders, tally);
+            let fresh = fresh.map_err(|error| format!("no journal: {error}"))?;
+            journals.entry(user).or_default().push(fresh.journal_path().to_owned());
+            let joined = tokio::time::timeout(SETTLING_MAX, fresh.run()).await;
+            let joined = joined.map_err(|_| "a fresh device does not get to the head")?;
+            settled_devices.push((user, joined));
+        }
+    }
     let finals = (0..settings.users).map(|user| told(server.address, &user_name(user)));
     let finals: Vec<Vec<Final>> = finals.collect::<Result<_, _>>()?;
+    for (user, client) in &settled_devices {
+        compare(client, &finals[*user][0], &mut report);
+    }
     // With devices that do not settle there are connections that have to be cut.
     if !server.terminate() && settled.is_ok() {
         return Err(format!("the server did not end well; its log ends:\n{}", server.log_end()));
@@ -245,6 +259,22 @@ pub async fn run(settings: &Settings, nemesis: Nemesis) -> Result<Report, String
     judge(settings, &server.data(), &journals, finals, &mut report)?;
     report.seconds = begun.elapsed().as_secs_f64();
     Ok(report)
+}
+
+/// A device believes to be there what the server says is there, in the same versions.
+fn compare(client: &Client, told: &Final, report: &mut Report) {
+    let drafts = told.drafts.iter().map(|text| ("drafts", text));
+    let pending = told.pending.iter().map(|text| ("pending", text));
+    let versions = drafts.chain(pending).filter_map(|(collection, text)| {
+        let document: Value = serde_json::from_str(text).ok()?;
+        Some(((collection, document["id"].as_str()?.to_owned()), document["version"].as_u64()?))
+    });
+    let versions: BTreeMap<_, _> = versions.collect();
+    if versions != *client.versions() {
+        let detail =
+            format!("{} has {:?}, {} says {versions:?}", client.name, client.versions(), told.who);
+        report.violations.push(Violation { check: Check::Final, detail });
+    }
 }
 
 /// What the checker says of everything that was seen.
@@ -341,59 +371,4 @@ fn get(server: SocketAddr, user: &str, path: &str) -> Result<Value, String> {
         return Err(head.lines().next().unwrap_or_default().to_owned());
     }
     serde_json::from_str(body).map_err(|error| error.to_string())
-}
-
-/// What must be there before: an empty folder, a small disk, a clock to turn.
-struct Ground {
-    mounted: Option<PathBuf>,
-    clock: Option<PathBuf>,
-    environment: Vec<(String, String)>,
-    impossible: Option<String>,
-}
-
-impl Ground {
-    fn prepare(settings: &Settings, nemesis: Nemesis) -> Result<Self, String> {
-        let mut ground =
-            Self { mounted: None, clock: None, environment: Vec::new(), impossible: None };
-        drop(fs::remove_dir_all(&settings.folder));
-        let data = settings.folder.join("data");
-        fs::create_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))?;
-        match nemesis {
-            Nemesis::DiskFull => {
-                let mut mount = Command::new("mount");
-                mount.args(["-t", "tmpfs", "-o", SMALL_DISK, "tmpfs"]).arg(&data);
-                if mount.output().is_ok_and(|output| output.status.success()) {
-                    ground.mounted = Some(data);
-                } else {
-                    ground.impossible = Some("a small tmpfs can't be mounted".into());
-                }
-            }
-            Nemesis::Clock => {
-                let clock = settings.folder.join("clock");
-                fs::write(&clock, "+0\n").map_err(|error| error.to_string())?;
-                if !Path::new(FAKETIME).exists() {
-                    ground.impossible = Some("libfaketime is not installed".into());
-                }
-                let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-                ground.environment = vec![
-                    set("LD_PRELOAD", FAKETIME),
-                    set("FAKETIME_TIMESTAMP_FILE", &clock.to_string_lossy()),
-                    set("FAKETIME_NO_CACHE", "1"),
-                    set("DONT_FAKE_MONOTONIC", "1"),
-                ];
-                ground.clock = Some(clock);
-            }
-            _ => {}
-        }
-        Ok(ground)
-    }
-}
-
-impl Drop for Ground {
-    fn drop(&mut self) {
-        if let Some(folder) = &self.mounted {
-            // Lazily: a process that ends later lets go of it then.
-            drop(Command::new("umount").arg("-l").arg(folder).output());
-        }
-    }
 }
