@@ -191,7 +191,7 @@ impl Reader<'_> {
                 257..265 => symbol - 254,
                 265..285 => {
                     let extra = (symbol - 261) / 4;
-                    (4 + (symbol - 265) % 4 << extra) + 3 + self.bits(extra)?
+                    ((4 + (symbol - 265) % 4) << extra) + 3 + self.bits(extra)?
                 }
                 285 => 258,
                 _ => return Err(End::Damaged),
@@ -200,7 +200,7 @@ impl Reader<'_> {
                 symbol @ 0..4 => symbol + 1,
                 symbol @ 4..30 => {
                     let extra = symbol / 2 - 1;
-                    (2 + symbol % 2 << extra) + 1 + self.bits(extra)?
+                    ((2 + symbol % 2) << extra) + 1 + self.bits(extra)?
                 }
                 _ => return Err(End::Damaged),
             };
@@ -222,7 +222,7 @@ impl Reader<'_> {
                 return Ok(codes.symbols[before + code - first]);
             }
             before += count;
-            first = first + count << 1;
+            first = (first + count) << 1;
         }
         Err(End::Damaged)
     }
