@@ -2,7 +2,7 @@
 //!
 //! The first byte says which of the two, whether the message is text, and how large it may be; the
 //! second how it is cut into frames, or which window it is compressed for. What the decoder makes of
-//! it is compared with [`crate::inflate`], which reads RFC 1951 bit by bit.
+//! it is compared with `inflate`, which reads RFC 1951 bit by bit.
 
 use draftwire_websocket::{Decoder, Opcode, Role, WindowBits, deflate, encode};
 

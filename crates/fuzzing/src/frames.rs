@@ -1,7 +1,7 @@
 //! The frame parser: any bytes, cut anywhere, as server and as client.
 //!
 //! The first byte says whose side it is and how large a message may be, the second how the rest is
-//! cut. Heard whole and heard in pieces must be the same, and the same as what [`plain`] hears, which
+//! cut. Heard whole and heard in pieces must be the same, and the same as what `plain` hears, which
 //! reads RFC 6455 §5 line by line and keeps everything.
 
 use draftwire_websocket::{Decoder, Item, Opcode, Role, is_valid_close_code};

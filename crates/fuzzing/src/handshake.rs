@@ -2,7 +2,7 @@
 //!
 //! The same bytes go to the front door of the binary and to the accept loop whose every request takes
 //! the router. Both must answer or close, neither may end with 500 or a panic, and both must let in
-//! whom [`crate::admission`] lets in, which reads RFC 6455 §4.2.1 and the protocol line by line.
+//! whom `admission` lets in, which reads RFC 6455 §4.2.1 and the protocol line by line.
 //! Behind an answer of 101 the first frame is `WELCOME`, whatever the client has sent behind its head.
 
 use std::cell::Cell;
