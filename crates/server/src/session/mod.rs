@@ -15,10 +15,12 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | `closing` | how it ends |
 //! | `commands` | what a client's frame leads to |
 //! | `liveness` | heartbeat, token expiry |
 //! | `recovery` | the frames that bring a device up to the head |
 
+mod closing;
 mod commands;
 mod liveness;
 pub mod recovery;
@@ -39,6 +41,7 @@ use crate::outbox::Outbox;
 use crate::rate::{Bucket, Buckets};
 use crate::settings::Settings;
 use crate::stats::Stats;
+use closing::Closing;
 use liveness::{Duty, Liveness};
 
 /// What sessions need of the server around them.
@@ -102,15 +105,6 @@ struct CatchUp {
     reserved: Option<OwnedSemaphorePermit>,
     /// A further page of the log was asked for and has not come yet.
     asked: bool,
-}
-
-struct Closing {
-    /// When the socket is cut, whatever the other side does.
-    deadline: Tick,
-    /// The other side has sent its close frame.
-    answered: bool,
-    /// The other side has broken the protocol: nothing more is expected of it.
-    failed: bool,
 }
 
 /// One connection's life.
@@ -185,16 +179,6 @@ impl Session {
         matches!(self.phase, Phase::CatchingUp(_) | Phase::Live)
             && self.in_flight < in_flight_max
             && !self.draining
-    }
-
-    /// True once a close frame has been queued.
-    pub fn is_closing(&self) -> bool {
-        matches!(self.phase, Phase::Closing(_))
-    }
-
-    /// True when both close frames have passed.
-    pub fn is_closed_by_both(&self) -> bool {
-        matches!(&self.phase, Phase::Closing(closing) if closing.answered)
     }
 
     /// Recovery frames have come, up to `seq`: the first time with `WELCOME`, then pages.
@@ -357,43 +341,6 @@ impl Session {
             );
             outbox.push(crate::delivery::text_frame(&text));
         }
-    }
-
-    /// Says goodbye: queues a close frame behind what already waits.
-    pub fn close(&mut self, code: CloseCode, outbox: &mut Outbox, desk: &Desk, now: Tick) {
-        if !self.is_closing() {
-            outbox.push(encode::close(Some(code.code()), code.reason()).into());
-            self.begin_closing(false, desk, now);
-        }
-    }
-
-    /// The other side has broken the protocol: says so, and expects nothing more of it.
-    pub fn fail(&mut self, code: CloseCode, outbox: &mut Outbox, desk: &Desk, now: Tick) {
-        self.close(code, outbox, desk, now);
-        if let Phase::Closing(closing) = &mut self.phase {
-            closing.failed = true;
-        }
-    }
-
-    /// True after [`Session::fail`].
-    pub fn has_failed(&self) -> bool {
-        matches!(&self.phase, Phase::Closing(closing) if closing.failed)
-    }
-
-    /// The other side said goodbye: answers in kind (RFC 6455 §5.5.1).
-    pub fn peer_closed(&mut self, code: Option<u16>, outbox: &mut Outbox, desk: &Desk, now: Tick) {
-        match &mut self.phase {
-            Phase::Closing(closing) => closing.answered = true,
-            _ => {
-                outbox.push(encode::close(code, "").into());
-                self.begin_closing(true, desk, now);
-            }
-        }
-    }
-
-    fn begin_closing(&mut self, answered: bool, desk: &Desk, now: Tick) {
-        let wait = u64::try_from(desk.settings.close_wait.as_millis()).unwrap_or(u64::MAX);
-        self.phase = Phase::Closing(Closing { deadline: now.after(wait), answered, failed: false });
     }
 
     /// Throws away the commands of this connection that have not reached the store: the device
