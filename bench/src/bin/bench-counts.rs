@@ -194,6 +194,7 @@ fn hello(number: usize) -> Hello {
         named: true,
         position: None,
         live: true,
+        compression: None,
     }
 }
 
