@@ -28,6 +28,8 @@ use crate::history::{DeviceHistory, Final, Record, UserHistory};
 
 /// Ids that the devices of a user work on, in each collection.
 const IDS: usize = 24;
+/// Descriptors of a server that is to run out of them.
+const DESCRIPTORS: u32 = 160;
 /// How long everything may take to settle.
 const SETTLING_MAX: Duration = Duration::from_secs(60);
 /// The same where commands may be lost: their devices wait for an answer that never comes.
@@ -163,6 +165,7 @@ pub async fn run(settings: &Settings, nemesis: Nemesis) -> Result<Report, String
     let mut server = Server::new(&settings.binary, &settings.folder, &flags)
         .map_err(|error| format!("{}: {error}", settings.folder.display()))?;
     server.environment = ground.environment.clone();
+    server.descriptors = (nemesis == Nemesis::Descriptors).then_some(DESCRIPTORS);
     server.start()?;
     let proxy = Proxy::start(server.address).await.map_err(|error| error.to_string())?;
     let (orders, _) = watch::channel(Orders {

@@ -20,6 +20,8 @@ pub struct Server {
     flags: Vec<String>,
     /// Set in the process's environment.
     pub environment: Vec<(String, String)>,
+    /// How many descriptors it may have; the system's limit where nothing is said.
+    pub descriptors: Option<u32>,
     /// Where it listens.
     pub address: SocketAddr,
     child: Option<Child>,
@@ -39,6 +41,7 @@ impl Server {
             folder: folder.to_owned(),
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
             environment: Vec::new(),
+            descriptors: None,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, steady_port()?)),
             child: None,
         })
@@ -74,7 +77,16 @@ impl Server {
     pub fn spawn(&mut self) -> Result<(), String> {
         let log = File::options().create(true).append(true).open(self.folder.join("log"));
         let log = log.map_err(|error| format!("no log: {error}"))?;
-        let mut command = Command::new(&self.binary);
+        let mut command = match self.descriptors {
+            None => Command::new(&self.binary),
+            Some(count) => {
+                // The shell gives its place to the server, which can't raise this limit.
+                let mut shell = Command::new("sh");
+                shell.arg("-c").arg(format!("ulimit -n {count}; exec \"$0\" \"$@\""));
+                shell.arg(&self.binary);
+                shell
+            }
+        };
         command.arg("serve").arg("--listen").arg(self.address.to_string());
         command.arg("--data").arg(self.data());
         command.arg("--jwt-secret-file").arg(self.folder.join("secret")).args(&self.flags);
