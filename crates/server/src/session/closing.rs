@@ -22,11 +22,13 @@ pub(super) struct Closing {
 
 impl Session {
     /// True once a close frame has been queued.
+    #[inline]
     pub fn is_closing(&self) -> bool {
         matches!(self.phase, Phase::Closing(_))
     }
 
     /// True when both close frames have passed.
+    #[inline]
     pub fn is_closed_by_both(&self) -> bool {
         matches!(&self.phase, Phase::Closing(closing) if closing.answered)
     }
@@ -48,6 +50,7 @@ impl Session {
     }
 
     /// True after [`Session::fail`].
+    #[inline]
     pub fn has_failed(&self) -> bool {
         matches!(&self.phase, Phase::Closing(closing) if closing.failed)
     }
