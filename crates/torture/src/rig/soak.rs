@@ -24,7 +24,7 @@ use crate::client::Client;
 /// Ids that the devices of a user work on, in each collection.
 const IDS: usize = 24;
 /// Users that there are; each comes again when so many others have come.
-const USERS: u64 = 3_000;
+const USERS: u64 = 600;
 /// Seconds that a user works before the next one takes his place.
 const SHIFT_SECONDS: std::ops::Range<u64> = 20..120;
 /// Milliseconds between two commands of a device.
