@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::nemesis::Nemesis;
-use super::run::Settings;
 
 /// Room of the small file system on which the disk fills up.
 const SMALL_DISK: &str = "size=160m";
@@ -22,11 +21,11 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    pub(super) fn prepare(settings: &Settings, nemesis: Nemesis) -> Result<Self, String> {
+    pub(super) fn prepare(folder: &Path, nemesis: Nemesis) -> Result<Self, String> {
         let mut ground =
             Self { mounted: None, clock: None, environment: Vec::new(), impossible: None };
-        drop(fs::remove_dir_all(&settings.folder));
-        let data = settings.folder.join("data");
+        drop(fs::remove_dir_all(folder));
+        let data = folder.join("data");
         fs::create_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))?;
         match nemesis {
             Nemesis::DiskFull => {
@@ -39,7 +38,7 @@ impl Ground {
                 }
             }
             Nemesis::Clock => {
-                let clock = settings.folder.join("clock");
+                let clock = folder.join("clock");
                 fs::write(&clock, "+0\n").map_err(|error| error.to_string())?;
                 if !Path::new(FAKETIME).exists() {
                     ground.impossible = Some("libfaketime is not installed".into());

@@ -18,8 +18,7 @@ use draftwire_vfs::PowerLoss;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::nemesis::HEARTBEAT;
-use super::server::SECRET;
+use super::server::{HEARTBEAT, SECRET};
 
 /// Pages of the write-ahead log from which on it is moved: few, so that cuts fall into that too.
 const LOG_PAGES: u32 = 24;

@@ -16,10 +16,7 @@ use tokio::time::sleep;
 use super::device::{Orders, Tally};
 use super::losing_server;
 use super::proxy::{Proxy, Weather};
-use super::server::Server;
-
-/// The server's heartbeat while it is tortured.
-pub const HEARTBEAT: Duration = Duration::from_secs(1);
+use super::server::{HEARTBEAT, Server};
 
 /// What may go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

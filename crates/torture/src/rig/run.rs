@@ -18,9 +18,9 @@ use tokio::task::JoinSet;
 
 use super::device::{Device, Orders, Tally};
 use super::ground::Ground;
-use super::nemesis::{HEARTBEAT, Nemesis, Victim};
+use super::nemesis::{Nemesis, Victim};
 use super::proxy::Proxy;
-use super::server::Server;
+use super::server::{HEARTBEAT, Server};
 use super::socket::{token, user_name};
 use crate::check::{Check, Violation, check};
 use crate::client::Client;
@@ -125,7 +125,7 @@ pub const TABLE_HEAD: &str = "| nemesis | s | kills | commands | events | reject
 /// Where the rig itself fails: no port, no program, a server that does not come back.
 pub async fn run(settings: &Settings, nemesis: Nemesis) -> Result<Report, String> {
     let begun = Instant::now();
-    let ground = Ground::prepare(settings, nemesis)?;
+    let ground = Ground::prepare(&settings.folder, nemesis)?;
     if let Some(why) = &ground.impossible {
         let skipped = Some(why.clone());
         return Ok(Report { nemesis: nemesis.name(), skipped, ..Report::default() });

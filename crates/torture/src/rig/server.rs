@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// The rig's secret.
 pub const SECRET: &str = "a secret for the torture rig, of at least 32 bytes";
+/// The server's heartbeat while it is tortured.
+pub const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Longer than any start takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
