@@ -164,7 +164,7 @@ async fn closed_with(mut socket: Socket) -> Option<u16> {
         }
         None
     };
-    timeout(Duration::from_secs(1), read).await.ok().flatten()
+    timeout(PATIENCE, read).await.ok().flatten()
 }
 
 /// Takes the time of every event until it is aborted, and waits for all others after each.
