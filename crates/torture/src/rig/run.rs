@@ -28,6 +28,8 @@ use crate::history::{DeviceHistory, Final, Record, UserHistory};
 
 /// Ids that the devices of a user work on, in each collection.
 const IDS: usize = 24;
+/// The device that comes in the end.
+const FRESH: &str = "fresh";
 /// Descriptors of a server that is to run out of them.
 const DESCRIPTORS: u32 = 160;
 /// How long everything may take to settle.
@@ -235,7 +237,7 @@ pub async fn run(settings: &Settings, nemesis: Nemesis) -> Result<Report, String
         devices.shutdown().await;
     }
     if settled.is_ok() {
-        let documents = || Client::new("fresh".into(), IDS, document_bytes + 100);
+        let documents = || Client::new(FRESH.into(), IDS, document_bytes + 100);
         for user in 0..settings.users {
             let (orders, tally) = (orders.subscribe(), Arc::clone(&tally));
             let fresh =
@@ -264,8 +266,18 @@ pub async fn run(settings: &Settings, nemesis: Nemesis) -> Result<Report, String
     Ok(report)
 }
 
-/// A device believes to be there what the server says is there, in the same versions.
+/// A device believes to be there what the server says is there, in the same versions. One that was
+/// at the head while others still had something unanswered has seen less: what it saw is judged with
+/// the log.
 fn compare(client: &Client, told: &Final, report: &mut Report) {
+    let at = client.position.as_ref().map_or(0, |position| position.seq);
+    if at != told.seq {
+        if *client.name == *FRESH {
+            let detail = format!("{FRESH} is at {at}, {} at {}", told.who, told.seq);
+            report.violations.push(Violation { check: Check::Final, detail });
+        }
+        return;
+    }
     let drafts = told.drafts.iter().map(|text| ("drafts", text));
     let pending = told.pending.iter().map(|text| ("pending", text));
     let versions = drafts.chain(pending).filter_map(|(collection, text)| {
