@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::firewall::Firewall;
 use super::nemesis::Nemesis;
 
 /// Room of the small file system on which the disk fills up.
@@ -36,6 +37,10 @@ impl Ground {
                 } else {
                     ground.impossible = Some("a small tmpfs can't be mounted".into());
                 }
+            }
+            Nemesis::Firewall => {
+                // A port that nobody uses.
+                ground.impossible = Firewall::close("dport", 1).err();
             }
             Nemesis::Clock => {
                 let clock = folder.join("clock");

@@ -13,6 +13,7 @@
 //! | `socket` | opening a connection |
 //! | `device` | a client on a real socket, with its journal |
 //! | `nemesis` | what goes wrong |
+//! | `firewall` | packets that the kernel drops |
 //! | `ground` | what must be there before a run |
 //! | `run` | one run from beginning to verdict |
 //! | `soak` | hours of coming and going, and what they do to the memory |
@@ -21,6 +22,7 @@
 
 pub mod compression;
 pub mod device;
+mod firewall;
 mod ground;
 pub mod losing_server;
 pub mod nemesis;

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::device::{Orders, Tally};
+use super::firewall::Firewall;
 use super::losing_server;
 use super::proxy::{Proxy, Weather};
 use super::server::{HEARTBEAT, Server};
@@ -38,6 +39,8 @@ pub enum Nemesis {
     Reset,
     /// One direction of the network is cut, and the connections stay open.
     HalfOpen,
+    /// The kernel drops the packets of one direction (nft).
+    Firewall,
     /// Bytes trickle.
     Slow,
     /// Bytes are cut anywhere.
@@ -68,6 +71,7 @@ pub const ALL: &[(&str, Nemesis)] = &[
     ("stop", Nemesis::Stop),
     ("reset", Nemesis::Reset),
     ("half-open", Nemesis::HalfOpen),
+    ("firewall", Nemesis::Firewall),
     ("slow", Nemesis::Slow),
     ("slice", Nemesis::Slice),
     ("disk-full", Nemesis::DiskFull),
@@ -206,6 +210,13 @@ impl Victim<'_> {
                 self.proxy.set_weather(deaf);
                 self.pause(300..2_600).await;
                 self.proxy.set_weather(Weather::Fair);
+            }
+            Nemesis::Firewall => {
+                let direction = if self.rng.bool() { "dport" } else { "sport" };
+                self.pause(200..600).await;
+                let closed = Firewall::close(direction, self.server.address.port())?;
+                self.pause(300..2_600).await;
+                drop(closed);
             }
             Nemesis::DiskFull => self.fill_disk().await?,
             Nemesis::ReadOnly => self.lock_folder().await?,
