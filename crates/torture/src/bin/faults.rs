@@ -12,7 +12,7 @@ use std::time::Instant;
 use draftwire_torture::faults::{FAULTS, Fault};
 
 /// Seeds after which a fault counts as not caught.
-const SEEDS: u64 = 3_000;
+const SEEDS: u64 = 6_000;
 /// Seeds that must keep every promise while no fault is planted.
 const SOUND_SEEDS: u64 = 300;
 

@@ -27,7 +27,7 @@ const EVENTS: u64 = 1_200;
 const PAUSE: Duration = Duration::from_millis(10);
 /// What a document carries beside its number: a round is more than the kernel holds for one
 /// connection and the outbox behind it.
-const FILLER_BYTES: usize = 4_000;
+const FILLER_BYTES: usize = 8_000;
 /// What the kernel takes for the one that reads nothing.
 const RECEIVE_BYTES: u32 = 4_096;
 /// Longer than any event takes.
