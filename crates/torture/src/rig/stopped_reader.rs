@@ -154,7 +154,8 @@ async fn stopped_reader(address: SocketAddr) -> Result<Socket, String> {
     socket.map_err(|error| format!("the one that is to read nothing can't connect: {error}"))
 }
 
-/// Reads at last what has come, and how it ends; `None` where it has not ended.
+/// Reads at last what has come, and how it ends: 4001 or, where its patience with that was over and
+/// it has cut the connection, 1006. `None` where it has not ended.
 async fn closed_with(mut socket: Socket) -> Option<u16> {
     let read = async {
         while let Some(Ok(message)) = socket.next().await {
@@ -162,7 +163,7 @@ async fn closed_with(mut socket: Socket) -> Option<u16> {
                 return frame.map(|frame| frame.code.into());
             }
         }
-        None
+        Some(1006)
     };
     timeout(PATIENCE, read).await.ok().flatten()
 }
