@@ -5,12 +5,18 @@
 //! ways of their own.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use draftwire_protocol::Timestamp;
 use draftwire_protocol::limits::INTEGER_MAX;
 use draftwire_protocol::names::{is_client_id, is_epoch};
 use draftwire_server::http::{PROGRESS_PATH, REALTIME_PATH};
 
+/// A decoder may take a key whose last bits, which stand for nothing, are not zero (RFC 4648 §3.5).
+const KEYS: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
 const HEAD_BYTES_MAX: usize = 4000;
 const FIELDS_MAX: usize = 30;
 
@@ -102,10 +108,11 @@ impl<'a> Request<'a> {
         ensure(path == REALTIME_PATH || progress, "another path")?;
         let asks = self.names("upgrade", "websocket") && self.names("connection", "upgrade");
         ensure(asks, "no upgrade is asked for")?;
+        ensure(self.all("host").len() == 1, "no host, or several")?;
         ensure(self.all("sec-websocket-version") == ["13"], "not version 13")?;
         let keys = self.all("sec-websocket-key");
         let [key] = keys[..] else { return Err("no key, or several") };
-        let decoded = STANDARD.decode(key).map_err(|_| "a key that is no base64")?;
+        let decoded = KEYS.decode(key).map_err(|_| "a key that is no base64")?;
         ensure(decoded.len() == 16, "a key of another length")?;
         let offers = self.list("sec-websocket-protocol");
         let subprotocol = offers.contains(&"draftwire.v1");
@@ -119,9 +126,7 @@ impl<'a> Request<'a> {
             parameters.iter().find(|parameter| parameter.0 == name).map(|found| &*found.1)
         };
         let authorizations = self.all("authorization");
-        if authorizations.len() > 1 {
-            return Ok(None);
-        }
+        ensure(authorizations.len() < 2, "two authorizations")?;
         let bearer = authorizations.first().and_then(|value| {
             let (scheme, rest) = value.split_at_checked(7)?;
             scheme.eq_ignore_ascii_case("bearer ").then(|| rest.trim())
