@@ -7,12 +7,12 @@ use std::sync::Arc as StdArc;
 
 use bytes::Bytes;
 use draftwire_protocol::Timestamp;
-use draftwire_server::auth::{Claims, Gate, Identity, TokenError, Verifier};
+use draftwire_server::auth::{Claims, Gate, TokenError, Verifier};
 use draftwire_server::clock::{Now, Tick};
 use draftwire_server::compression::SharedFrame;
 use draftwire_server::outbox::Outbox;
 use draftwire_server::rate::{Buckets, Rate};
-use draftwire_server::session::{Desk, Endpoint, Hello, Session};
+use draftwire_server::session::{Desk, Hello, Session};
 use loom::sync::Arc;
 use loom::thread;
 
@@ -118,23 +118,7 @@ fn joining() -> Joining {
         user_commands: Buckets::new(Rate::UNLIMITED),
         stats: StdArc::default(),
     };
-    let identity = Identity {
-        user: "ann".into(),
-        expires_at: Timestamp::from_millis(1_000_000),
-        issued_at: 0.0,
-        token_hash: 0,
-        admin: false,
-    };
-    let hello = Hello {
-        endpoint: Endpoint::Realtime,
-        identity: Some(identity),
-        connection_id: "c".into(),
-        client_id: "a".into(),
-        named: true,
-        position: None,
-        live: false,
-        compression: None,
-    };
+    let hello = Hello::of_device("ann", "a", "c", Timestamp::from_millis(1_000_000));
     let session = Session::new(&hello, &desk, now());
     Joining { session, outbox: Outbox::default(), fanned: 0, read_on: None }
 }

@@ -29,6 +29,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+#[cfg(any(test, feature = "simulation"))]
+use draftwire_protocol::Timestamp;
 use draftwire_protocol::{CloseCode, Position};
 use draftwire_websocket::{WindowBits, encode};
 use tokio::sync::OwnedSemaphorePermit;
@@ -88,6 +90,31 @@ pub struct Hello {
     pub live: bool,
     /// The window of the compressed messages that were agreed on, if they were.
     pub compression: Option<WindowBits>,
+}
+
+#[cfg(any(test, feature = "simulation"))]
+impl Hello {
+    /// A device of this user that has passed the handshake with a token that ends then, and has
+    /// never connected before: for tests.
+    pub fn of_device(user: &str, client_id: &str, connection_id: &str, ends: Timestamp) -> Self {
+        let identity = Identity {
+            user: user.into(),
+            expires_at: ends,
+            issued_at: 0.0,
+            token_hash: 0,
+            admin: false,
+        };
+        Self {
+            endpoint: Endpoint::Realtime,
+            identity: Some(identity),
+            connection_id: connection_id.into(),
+            client_id: client_id.into(),
+            named: true,
+            position: None,
+            live: false,
+            compression: None,
+        }
+    }
 }
 
 enum Phase {
@@ -375,8 +402,6 @@ impl Session {
 mod tests {
     use std::time::Duration;
 
-    use draftwire_protocol::Timestamp;
-
     use super::*;
     use crate::auth::{ClaimRules, Hs256};
     use crate::rate::Rate;
@@ -398,23 +423,7 @@ mod tests {
             user_commands: Buckets::new(Rate::UNLIMITED),
             stats: Arc::default(),
         };
-        let identity = Identity {
-            user: "ann".into(),
-            expires_at: Timestamp::from_millis(10_000),
-            issued_at: 0.0,
-            token_hash: 0,
-            admin: false,
-        };
-        let hello = Hello {
-            endpoint: Endpoint::Realtime,
-            identity: Some(identity),
-            connection_id: "c".into(),
-            client_id: "a".into(),
-            named: true,
-            position: None,
-            live: false,
-            compression: None,
-        };
+        let hello = Hello::of_device("ann", "a", "c", at(10_000).wall);
         let mut session = Session::new(&hello, &desk, at(0));
         let mut outbox = Outbox::default();
         session.recovered(Vec::new(), 0, None, &mut outbox, at(0));

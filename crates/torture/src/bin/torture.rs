@@ -69,19 +69,16 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
         seed: 1,
         durable: true,
     };
-    let (mut nemeses, mut instead, mut serving) = (Vec::new(), None, None);
+    let (mut nemeses, mut instead, mut serves, mut listen) = (Vec::new(), None, false, None);
     while let Some(argument) = given.next() {
-        match &*argument {
-            "soak" => instead = Some(Work::Soak),
-            "stopped-reader" => instead = Some(Work::StoppedReader),
-            "compression" => instead = Some(Work::Compression),
-            _ => {}
-        }
-        if instead.is_some() || argument == "serve" {
-            continue;
-        }
         if !argument.starts_with("--") {
-            nemeses.push(Nemesis::named(&argument).ok_or(format!("no nemesis '{argument}'"))?);
+            match &*argument {
+                "serve" => serves = true,
+                "soak" => instead = Some(Work::Soak),
+                "stopped-reader" => instead = Some(Work::StoppedReader),
+                "compression" => instead = Some(Work::Compression),
+                name => nemeses.push(Nemesis::named(name).ok_or(format!("no nemesis '{name}'"))?),
+            }
             continue;
         }
         let value = given.next().ok_or(format!("{argument} needs a value"))?;
@@ -94,18 +91,28 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "--devices" => settings.devices = number()? as usize,
             "--seconds" => settings.span = Duration::from_secs(number()?),
             "--seed" => settings.seed = number()?,
-            "--durability" => settings.durable = value != "process-crash",
-            "--listen" => {
-                let listen = value.parse().map_err(|_| format!("'{value}' is no address"))?;
-                serving = Some(Work::Serve(listen));
+            "--durability" => {
+                settings.durable = match &*value {
+                    "power-cut" => true,
+                    "process-crash" => false,
+                    _ => return Err(format!("{argument}: power-cut or process-crash")),
+                };
             }
-            "--data" => settings.folder = PathBuf::from(&value),
-            _ if serving.is_some() => {}
+            "--listen" if serves => {
+                listen = Some(value.parse().map_err(|_| format!("'{value}' is no address"))?);
+            }
+            "--data" if serves => settings.folder = PathBuf::from(&value),
+            // The rig gives every server the same flags; this one has its settings by itself.
+            _ if serves => {}
             _ => return Err(format!("no flag '{argument}'")),
         }
     }
-    if let Some(work) = serving {
-        return Ok(Arguments { settings, work });
+    if serves {
+        let listen = listen.ok_or("serve needs --listen")?;
+        return Ok(Arguments { settings, work: Work::Serve(listen) });
+    }
+    if instead.is_some() && !nemeses.is_empty() {
+        return Err("soak, stopped-reader and compression run alone".into());
     }
     if !settings.binary.is_file() {
         return Err(format!("there is no program {}", settings.binary.display()));

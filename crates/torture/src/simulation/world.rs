@@ -5,10 +5,10 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use draftwire_protocol::Timestamp;
-use draftwire_server::auth::{Identity, TokenError, Verifier};
+use draftwire_server::auth::{TokenError, Verifier};
 use draftwire_server::clock::{Now, Tick, simulated};
 use draftwire_server::realtime::simulation::{ReadJoining, Simulation};
-use draftwire_server::session::{Endpoint, Hello};
+use draftwire_server::session::Hello;
 use draftwire_store::{SqliteStore, Store, StoreError};
 use draftwire_vfs::power_loss::End;
 use fastrand::Rng;
@@ -364,21 +364,7 @@ impl<'t> World<'t> {
 }
 
 fn hello(device: &Device, connection: &str) -> Hello {
-    let identity = Identity {
-        user: Arc::clone(&device.user),
-        expires_at: Timestamp::from_millis(EXPIRES_MILLIS),
-        issued_at: 0.0,
-        token_hash: 0,
-        admin: false,
-    };
-    Hello {
-        endpoint: Endpoint::Realtime,
-        identity: Some(identity),
-        connection_id: connection.into(),
-        client_id: Arc::clone(&device.client.name),
-        named: true,
-        position: device.client.position.clone(),
-        live: false,
-        compression: None,
-    }
+    let ends = Timestamp::from_millis(EXPIRES_MILLIS);
+    let position = device.client.position.clone();
+    Hello { position, ..Hello::of_device(&device.user, &device.client.name, connection, ends) }
 }
