@@ -3,8 +3,7 @@
 //! Owns the bodies of the fuzz targets and the small, slow, obvious readers that they are compared
 //! with. A body panics where the code under test is wrong, and for no other reason. The fuzzer calls
 //! it (`make fuzz`, the workspace in `fuzz/`), and so does `cargo test`, with the same seeds and a few
-//! hundred changed ones. Nothing here opens a socket but
-//! [`handshake`], on loopback.
+//! hundred changed ones. Nothing here opens a socket but [`handshake`], on loopback.
 //!
 //! # Layout
 //!
@@ -33,7 +32,7 @@ pub mod tokens;
 /// A body: takes any bytes.
 pub type Body = fn(&[u8]);
 
-/// Every target by name, with its body. `fuzz/targets` and `fuzz/seeds` use the same names.
+/// Every target by name, with its body. `fuzz/targets` and the folder `seeds` use the same names.
 pub const TARGETS: [(&str, Body); 6] = [
     ("frames", frames::body),
     ("handshake", handshake::body),
